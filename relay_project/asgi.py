@@ -1,0 +1,23 @@
+"""The ASGI application: the express shell first, Django behind it, the lane worker on the channel layer."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "relay_project.settings")
+
+from channels.routing import ChannelNameRouter, ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+
+django_application = get_asgi_application()
+
+from routing.api.express import Express  # noqa: E402
+from routing.runtime import lifespan  # noqa: E402
+from scheduling.consumers import LanesConsumer  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": Express(django_application) if settings.RELAY_EXPRESS else django_application,
+        "lifespan": lifespan,
+        "channel": ChannelNameRouter({"lanes": LanesConsumer.as_asgi()}),
+    }
+)

@@ -1,0 +1,200 @@
+"""Settings of Relay. Every variable is listed in the README; bad values fail at start, with their name."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from relay_project import env
+from relay_project.embedded.state import discover
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# A running `make dev` publishes where its servers are; the real environment wins.
+for name, value in discover().items():
+    os.environ.setdefault(name, value)
+
+DEBUG = env.flag("RELAY_DEBUG")
+SECRET_KEY = env.text("RELAY_SECRET_KEY")
+RELAY_KEY_PEPPER = env.text("RELAY_KEY_PEPPER")
+ALLOWED_HOSTS = env.names("RELAY_ALLOWED_HOSTS", "127.0.0.1,localhost" if DEBUG else "")
+CSRF_TRUSTED_ORIGINS = env.names("RELAY_TRUSTED_ORIGINS")
+for name, secret in {"RELAY_SECRET_KEY": SECRET_KEY, "RELAY_KEY_PEPPER": RELAY_KEY_PEPPER}.items():
+    if len(secret) < 32 and not DEBUG:
+        raise ImproperlyConfigured(f"{name} must be set to at least 32 random characters (or run `make dev`).")
+if SECRET_KEY == RELAY_KEY_PEPPER and not DEBUG:
+    raise ImproperlyConfigured("RELAY_SECRET_KEY and RELAY_KEY_PEPPER must differ: one secret, one purpose.")
+if not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("RELAY_ALLOWED_HOSTS must name the hosts that Relay answers for, separated by commas.")
+if DEBUG:
+    SECRET_KEY = SECRET_KEY or "insecure-development-secret-key-do-not-use-it-elsewhere-0123456789"
+    RELAY_KEY_PEPPER = RELAY_KEY_PEPPER or "insecure-development-key-pepper-do-not-use-it"
+
+# --- Relay -------------------------------------------------------------------------------------------------------
+RELAY_DEV_OPEN_TENANT = env.text("RELAY_DEV_OPEN_TENANT")
+if RELAY_DEV_OPEN_TENANT and not DEBUG:
+    raise ImproperlyConfigured("RELAY_DEV_OPEN_TENANT lets requests in without a key; it is refused unless RELAY_DEBUG=1.")
+RELAY_EXPRESS = env.flag("RELAY_EXPRESS", default=True)
+RELAY_MAX_BODY_BYTES = env.number("RELAY_MAX_BODY_BYTES", 4 * 1024 * 1024)
+RELAY_WEB_PROCESSES = env.number("RELAY_WEB_PROCESSES", 1)
+RELAY_QUEUE_TIMEOUT_S = env.number("RELAY_QUEUE_TIMEOUT_S", 60)
+RELAY_SPOOL_DIR = env.text("RELAY_SPOOL_DIR") or str(BASE_DIR / ".relay" / "spool")
+POLICY_PATH = env.text("POLICY_PATH")
+PORT = env.number("PORT", 8000)
+
+# --- Applications ------------------------------------------------------------------------------------------------
+SHARED_APPS = [
+    "daphne",
+    "django_tenants",
+    "tenants",
+    "routing",
+    "scheduling",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "channels",
+    "rest_framework",
+    "adrf",
+    "drf_spectacular",
+    "django_prometheus",
+    "django_celery_beat",
+    "relay_project",
+]
+TENANT_APPS = ["traces", "caching"]
+INSTALLED_APPS = SHARED_APPS + TENANT_APPS
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tenants.middleware.ConsoleTenantMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "relay_project.urls"
+ASGI_APPLICATION = "relay_project.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- State -------------------------------------------------------------------------------------------------------
+DATABASE_URL = env.text("DATABASE_URL", "postgres://relay@127.0.0.1:54329/relay")
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")
+DATABASES = {"default": env.database(DATABASE_URL, "django_tenants.postgresql_backend")}
+ORIGINAL_BACKEND = "django_prometheus.db.backends.postgresql"
+DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TENANT_MODEL = "tenants.Tenant"
+TENANT_DOMAIN_MODEL = "tenants.Domain"
+PUBLIC_SCHEMA_NAME = "public"
+AUTH_USER_MODEL = "tenants.User"
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "relay:django",
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1, "IGNORE_EXCEPTIONS": True},
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # redis-py ends an idle worker's blocking read after 5 s unless told not to.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "relay:channels", "expiry": 10},
+    }
+}
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "relay:celery:"}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE = {"purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0}}
+
+# --- Web ---------------------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = DEBUG
+LOGIN_URL = "/admin/login/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if not DEBUG:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("RELAY_BEHIND_TLS_PROXY") else None
+    SECURE_SSL_REDIRECT = env.flag("RELAY_SSL_REDIRECT", default=True)
+    SECURE_REDIRECT_EXEMPT = [r"^health$", r"^v1/(healthz|readyz)$", r"^metrics$"]
+    SECURE_HSTS_SECONDS = env.number("RELAY_HSTS_SECONDS", 31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "routing.api.errors.drf_exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Relay",
+    "DESCRIPTION": "An OpenAI-compatible gateway. Use any OpenAI SDK with a Relay key.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.text("RELAY_LOG_LEVEL", "INFO")},
+    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Relay",
+    "SITE_HEADER": "Relay",
+    "SITE_SYMBOL": "alt_route",
+    "SITE_SUBHEADER": "relay_project.console.current_tenant_name",
+    "SITE_DROPDOWN": "relay_project.console.tenant_switcher",
+    "ENVIRONMENT": "relay_project.console.environment_label",
+    "DASHBOARD_CALLBACK": "relay_project.home.dashboard",
+    "SHOW_HISTORY": False,
+    "SIDEBAR": {"show_search": False, "navigation": "relay_project.console.navigation"},
+    "STYLES": ["relay_project.console.stylesheet"],
+}

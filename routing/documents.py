@@ -1,0 +1,126 @@
+"""Policy documents as YAML text: reading with line numbers, writing, and a comparison in words."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from routing.core.policy import PolicyDocument, PolicyInvalid, Problem, parse
+
+MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LinedProblem:
+    line: int | None  # 1-based
+    path: str
+    message: str
+
+
+def read_policy(text: str) -> PolicyDocument:
+    """Raises PolicyInvalid, also for text that is not YAML at all."""
+    document = parse(_load(text))
+    problems = [
+        Problem(("rules", index, "when", "hours", "timezone"), f"no time zone is called {rule.when.hours.timezone!r}.")
+        for index, rule in enumerate(document.rules)
+        if rule.when.hours and not _known_zone(rule.when.hours.timezone)
+    ]
+    if problems:
+        raise PolicyInvalid(problems)
+    return document
+
+
+def problems_of(text: str) -> list[LinedProblem]:
+    """What the editor shows: every problem with the line it stands on."""
+    try:
+        read_policy(text)
+    except PolicyInvalid as error:
+        lines = dict(_lines(text))
+        return [LinedProblem(_line(lines, problem.path), _dotted(problem.path), problem.message) for problem in error.problems]
+    return []
+
+
+def changes_in_words(old: PolicyDocument, new: PolicyDocument) -> list[str]:
+    """One sentence a changed field, named by its path."""
+    before, after = dict(_flat(_plain(old))), dict(_flat(_plain(new)))
+    words = []
+    for path in sorted(before.keys() | after.keys()):
+        if path not in after:
+            words.append(f"{path} was removed (it was {before[path]}).")
+        elif path not in before:
+            words.append(f"{path} was added: {after[path]}.")
+        elif before[path] != after[path]:
+            words.append(f"{path}: {before[path]} → {after[path]}.")
+    return words
+
+
+def _plain(document: PolicyDocument) -> dict[str, Any]:
+    data = asdict(document)
+    data["rules"] = {rule["name"]: rule for rule in data["rules"]} | {"order": [rule.name for rule in document.rules]}
+    return data
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _flat(item, f"{path}.{name}" if path else str(name))
+    elif value is not None:
+        yield path, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _load(text: str) -> Any:
+    if len(text.encode()) > MAX_BYTES:
+        raise PolicyInvalid([Problem((), f"is over {MAX_BYTES // 1024} KiB.")])
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise PolicyInvalid([Problem((), "must not use YAML aliases (*name).")])
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise PolicyInvalid([Problem((f"line {line}",), f"not valid YAML: {error.problem or error.context}.")]) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise PolicyInvalid([Problem((), "not valid YAML.")]) from error
+
+
+def _known_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def _lines(text: str) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return
+    if node is not None:
+        yield from _node_lines(node, ())
+
+
+def _node_lines(node: yaml.Node, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*path, key.value), key.start_mark.line + 1
+            for inner, line in _node_lines(value, (*path, key.value)):
+                if inner != (*path, key.value):
+                    yield inner, line
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _node_lines(value, (*path, index))
+
+
+def _line(lines: dict[tuple[str | int, ...], int], path: tuple[str | int, ...]) -> int | None:
+    if path and isinstance(path[0], str) and path[0].startswith("line "):
+        return int(path[0].removeprefix("line "))
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, path))

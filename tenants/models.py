@@ -1,0 +1,140 @@
+"""Who: tenants, the people who look after them, their API keys and what those may spend."""
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django_tenants.models import DomainMixin, TenantMixin
+
+SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$", "Use a-z, 0-9 and -, at most 48 characters.")
+
+
+class User(AbstractUser):
+    """A person who signs in to the console. Superusers are the platform's staff and see all tenants; everybody else
+    needs a Membership (and Django's ``is_staff``, which only means "may open the console")."""
+
+    @property
+    def is_staff_of_platform(self) -> bool:
+        return self.is_active and self.is_superuser
+
+
+class Tenant(TenantMixin):
+    class Content(models.TextChoices):
+        FULL = "full", "Prompts and answers"
+        METADATA = "metadata", "Metadata only"
+
+    slug = models.CharField(max_length=48, unique=True, validators=[SLUG], help_text="Sent by clients as X-Tenant-Id.")
+    name = models.CharField(max_length=120)
+    content = models.CharField(
+        "traces keep",
+        max_length=16,
+        choices=Content,
+        default=Content.FULL,
+        help_text="What a trace of this tenant stores. “Metadata only” also switches the semantic cache off.",
+    )
+    active = models.BooleanField(default=True, help_text="Off: every key of this tenant is refused within a second.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    auto_create_schema = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Domain(DomainMixin):
+    pass
+
+
+class Membership(models.Model):
+    class Role(models.TextChoices):
+        VIEWER = "viewer", "Viewer: metadata"
+        ANALYST = "analyst", "Analyst: also prompts and answers"
+        EDITOR = "editor", "Editor: drafts and tries policies"
+        ADMIN = "admin", "Admin: activates policies, manages keys and quotas"
+        OWNER = "owner", "Owner: manages members"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "tenant"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.tenant}"
+
+
+class ApiKey(models.Model):
+    """A key as it is stored: its public id and the HMAC of the whole. The secret is shown once and kept nowhere."""
+
+    class Scope(models.TextChoices):
+        CHAT = "chat", "Send requests"
+        MODELS = "models", "List models"
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=80, help_text="Who or what uses it: “web-prod”, “nightly batch”.")
+    key_id = models.CharField("prefix", max_length=16, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(default=list, help_text="What the key may do. Empty: everything.", blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_by = models.CharField(max_length=150, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "API key"
+        ordering: ClassVar = ["tenant", "name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "name"], name="api_key_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        unknown = sorted(set(self.scopes or []) - set(self.Scope.values))
+        if unknown:
+            raise ValidationError({"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(self.Scope.values)}."})
+
+
+class Quota(models.Model):
+    """A limit over a fixed window (UTC), for a whole tenant or one key. Hard quotas refuse; soft ones only warn."""
+
+    class Metric(models.TextChoices):
+        REQUESTS = "requests", "Requests"
+        TOKENS = "tokens", "Tokens"
+        COST = "cost", "Cost (micro-dollars)"
+
+    class Window(models.TextChoices):
+        MINUTE = "minute", "Minute"
+        HOUR = "hour", "Hour"
+        DAY = "day", "Day"
+        MONTH = "month", "Month"
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="quotas")
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.CASCADE, null=True, blank=True, related_name="quotas", help_text="Empty: all keys together."
+    )
+    metric = models.CharField(max_length=16, choices=Metric, default=Metric.REQUESTS)
+    window = models.CharField(max_length=8, choices=Window, default=Window.DAY)
+    limit = models.PositiveBigIntegerField(help_text="Requests, tokens, or millionths of a dollar in one window.")
+    hard = models.BooleanField(default=True, help_text="On: requests over it are refused. Off: they pass and are marked.")
+
+    class Meta:
+        ordering: ClassVar = ["tenant", "api_key", "metric", "window"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                F("tenant"), F("api_key"), F("metric"), F("window"), name="quota_once", nulls_distinct=False
+            ),
+            models.CheckConstraint(condition=Q(limit__gt=0), name="quota_limit_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.limit:,} {self.get_metric_display().lower()} a {self.window}"
+
+    def clean(self) -> None:
+        if self.api_key is not None and self.api_key.tenant_id != self.tenant_id:
+            raise ValidationError({"api_key": "This key belongs to another tenant."})

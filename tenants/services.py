@@ -1,0 +1,55 @@
+"""Every write to tenants, keys and quotas. The console and the commands call these; nothing else writes."""
+
+import secrets
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from tenants.core.apikeys import digest_of, make_key
+from tenants.models import ApiKey, Domain, Tenant
+
+
+def create_tenant(*, slug: str, name: str = "", content: str = Tenant.Content.FULL) -> Tenant:
+    """A tenant with its schema (about half a second). Raises ValidationError that names the field."""
+    tenant = Tenant(slug=slug, name=name or slug, schema_name=schema_of(slug), content=content)
+    tenant.full_clean(exclude=["schema_name"])
+    tenant.save()
+    Domain.objects.create(tenant=tenant, domain=f"{slug}.relay.invalid", is_primary=True)
+    return tenant
+
+
+def schema_of(slug: str) -> str:
+    """The tenant's PostgreSQL schema; a prefix keeps clear of public, pg_* and information_schema."""
+    return f"t_{slug.replace('-', '_')}"
+
+
+def create_api_key(
+    *,
+    tenant: Tenant,
+    name: str,
+    scopes: list[str] | None = None,
+    expires_at: datetime | None = None,
+    created_by: str = "",
+) -> tuple[ApiKey, str]:
+    """The row and the key's text, which is shown once and kept nowhere."""
+    key = make_key(secrets.token_bytes(64))
+    row = ApiKey(
+        tenant=tenant,
+        name=name,
+        key_id=key.key_id,
+        digest=digest_of(key.text, settings.RELAY_KEY_PEPPER),
+        scopes=scopes or [],
+        expires_at=expires_at,
+        created_by=created_by,
+    )
+    row.full_clean()
+    row.save()
+    return row, key.text
+
+
+@transaction.atomic
+def revoke_api_key(*, key: ApiKey) -> bool:
+    """Dead in every process within a second. False if it was revoked already."""
+    return bool(ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()))

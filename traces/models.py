@@ -1,0 +1,72 @@
+"""What happened: one row a request, in the schema of the tenant that sent it. Written by ``writer.py`` only."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Trace(models.Model):
+    """Names of keys, policies, providers and deployments are kept as text, so that a trace stays true after those change."""
+
+    class Outcome(models.TextChoices):
+        OK = "ok", "OK"
+        CACHED = "cached", "Cached"
+        FELL_BACK = "fell_back", "Fell back"
+        LIMITED = "limited", "Limited"  # queue full, quota spent
+        REJECTED = "rejected", "Rejected"  # the client's request was wrong
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"  # the client went away
+
+    id = models.UUIDField(primary_key=True)  # UUIDv7: ordered by time
+    started_at = models.DateTimeField()
+    request_id = models.CharField(max_length=128)
+    outcome = models.CharField(max_length=12, choices=Outcome)
+    status = models.SmallIntegerField()  # HTTP status that the client received
+    error_code = models.CharField(max_length=64, blank=True)
+    sample = models.BooleanField(default=False)  # made by `manage.py seed`, not by a client
+
+    api_key = models.CharField(max_length=80)  # the key's name
+    route = models.CharField(max_length=200)  # the model name that the client asked for
+    provider = models.CharField(max_length=64, blank=True)
+    deployment = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=200, blank=True)  # the model that answered
+    policy = models.CharField(max_length=64, blank=True)
+    policy_version = models.IntegerField(default=0)
+    bucket = models.CharField(max_length=8, blank=True)
+    lane = models.CharField(max_length=16, blank=True)
+    cache = models.CharField(max_length=8, default="off")  # off | miss | exact | semantic
+    stream = models.BooleanField(default=False)
+
+    latency_ms = models.FloatField()  # request in to last byte out
+    backend_latency_ms = models.FloatField(null=True)  # the attempt that answered; null when no provider was called
+    queue_wait_ms = models.FloatField(null=True)
+    ttft_ms = models.FloatField(null=True)  # request in to first content, queue wait included
+    overhead_ms = models.FloatField(null=True)  # latency less backend and queue
+    tokens_in = models.IntegerField(null=True)
+    tokens_out = models.IntegerField(null=True)
+    usage_source = models.CharField(max_length=10, blank=True)  # provider | estimated | cache
+    cost_microusd = models.BigIntegerField(default=0)
+    saved_microusd = models.BigIntegerField(default=0)  # what the cached answer cost when it was made
+
+    prompt_line = models.CharField(max_length=200, blank=True)  # start of the last user message; empty if not stored
+    reason = models.CharField(max_length=300, blank=True)  # why it went where it went, in one line
+
+    request_json = models.JSONField(null=True)  # the client's body; null if the tenant keeps metadata only
+    response_json = models.JSONField(null=True)  # a chat.completion (streams are put together), or the error body
+    plan_json = models.JSONField(null=True)
+    decision_trace_json = models.JSONField(default=list)  # [{step, outcome, why}] and the candidates' verdicts
+    cache_json = models.JSONField(null=True)
+    scheduler_json = models.JSONField(null=True)
+    attempts_json = models.JSONField(default=list)  # [{deployment, provider, model, outcome, status, error, start_ms, ...}]
+    spans_json = models.JSONField(default=list)  # [{name, kind, start_ms, duration_ms, parent, attributes}]
+
+    class Meta:
+        ordering: ClassVar = ["-started_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["-started_at", "-id"], include=["outcome"], name="trace_newest"),
+            models.Index(fields=["outcome", "-started_at"], name="trace_outcome"),
+            models.Index(fields=["request_id"], name="trace_request_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Trace {str(self.id)[-12:]}"
