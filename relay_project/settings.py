@@ -36,6 +36,7 @@ if RELAY_DEV_OPEN_TENANT and not DEBUG:
     raise ImproperlyConfigured("RELAY_DEV_OPEN_TENANT lets requests in without a key; it is refused unless RELAY_DEBUG=1.")
 RELAY_EXPRESS = env.flag("RELAY_EXPRESS", default=True)
 RELAY_MAX_BODY_BYTES = env.number("RELAY_MAX_BODY_BYTES", 4 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = RELAY_MAX_BODY_BYTES
 RELAY_WEB_PROCESSES = env.number("RELAY_WEB_PROCESSES", 1)
 RELAY_QUEUE_TIMEOUT_S = env.number("RELAY_QUEUE_TIMEOUT_S", 60)
 RELAY_SPOOL_DIR = env.text("RELAY_SPOOL_DIR") or str(BASE_DIR / ".relay" / "spool")

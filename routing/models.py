@@ -66,6 +66,7 @@ class Deployment(models.Model):
     connect_timeout_ms = models.PositiveIntegerField(default=2_000)
     ttft_timeout_ms = models.PositiveIntegerField("first-token timeout ms", default=30_000)
     idle_timeout_ms = models.PositiveIntegerField(default=30_000, help_text="Longest silence between two chunks.")
+    total_timeout_ms = models.PositiveIntegerField(default=120_000, help_text="For answers that do not stream.")
     options = models.JSONField(
         default=dict, blank=True, help_text="For mock: mean_ms, p95_ms, error_rate, seed, reply_tokens, chunk_ms."
     )

@@ -1,0 +1,169 @@
+"""Answers in OpenAI's shape: streams put together, stored answers replayed as streams, usage read or counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from routing.core.features import estimate_tokens
+from routing.providers.base import ProviderError
+
+MAX_KEPT_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    tokens_in: int
+    tokens_out: int
+    source: str  # provider | estimated
+
+
+def read_completion(raw: bytes) -> dict[str, Any]:
+    """A provider's whole answer. Raises ProviderError if it is not a ``chat.completion``."""
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ProviderError("The answer is not JSON.", code="garbage") from None
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not choices or not all(_has_message(choice) for choice in choices):
+        raise ProviderError("The answer is not a chat completion.", code="garbage")
+    return dict(answer)
+
+
+def _has_message(choice: Any) -> bool:
+    return isinstance(choice, dict) and isinstance(choice.get("message"), dict)
+
+
+def read_chunk(raw: bytes) -> dict[str, Any]:
+    """One event of a stream. Raises ProviderError for garbage or an error that the provider sent in the stream."""
+    try:
+        chunk = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ProviderError("An event of the stream is not JSON.", code="garbage") from None
+    if not isinstance(chunk, dict):
+        raise ProviderError("An event of the stream is not an object.", code="garbage")
+    if chunk.get("error"):
+        raise ProviderError("The provider reported an error in its stream.", code="provider_error")
+    if not isinstance(chunk.get("choices"), list):
+        raise ProviderError("An event of the stream has no choices.", code="garbage")
+    return chunk
+
+
+def glance(event: bytes) -> None:
+    """A cheap look at an event that is passed through: only what seems odd is parsed. Raises ProviderError."""
+    if event[:1] != b"{" or event[-1:] != b"}" or b'"error"' in event:
+        read_chunk(event)
+
+
+def has_content(chunk: Mapping[str, Any]) -> bool:
+    """Whether a chunk carries something that the client could use: text, a tool call, a refusal or an end."""
+    for choice in chunk["choices"]:
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and any(value for name, value in delta.items() if name != "role"):
+            return True
+        if isinstance(choice, dict) and choice.get("finish_reason"):
+            return True
+    return False
+
+
+def is_usage(event: bytes) -> bool:
+    """Whether an event is the usage chunk that Relay asked for: cheap test first, then the exact one."""
+    if b'"usage"' not in event or b'"choices"' not in event:
+        return False
+    chunk = orjson.loads(event)
+    return isinstance(chunk, dict) and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)
+
+
+def assemble(events: Sequence[bytes]) -> dict[str, Any]:
+    """The ``chat.completion`` that a stream's events amount to. Events that are not chunks are left out."""
+    whole: dict[str, Any] = {}
+    choices: dict[int, dict[str, Any]] = {}
+    for event in events:
+        try:
+            chunk = read_chunk(event)
+        except ProviderError:
+            continue
+        for name, value in chunk.items():
+            if name not in ("choices", "object") and value is not None:
+                whole[name] = value
+        for choice in chunk["choices"]:
+            if isinstance(choice, dict):
+                _merge(choices, choice)
+    whole["object"] = "chat.completion"
+    whole["choices"] = [choices[index] for index in sorted(choices)]
+    return whole
+
+
+def _merge(choices: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
+    index = part.get("index") if isinstance(part.get("index"), int) else 0
+    empty = {"index": index, "message": {"role": "assistant", "content": None}, "finish_reason": None}
+    choice = choices.setdefault(index or 0, empty)
+    if part.get("finish_reason"):
+        choice["finish_reason"] = part["finish_reason"]
+    delta = part.get("delta")
+    for name, value in (delta.items() if isinstance(delta, dict) else ()):
+        message = choice["message"]
+        if name == "tool_calls" and isinstance(value, list):
+            _merge_calls(message.setdefault("tool_calls", []), value)
+        elif isinstance(value, str) and name != "role":
+            message[name] = (message.get(name) or "") + value
+        elif value is not None:
+            message[name] = value
+
+
+def _merge_calls(calls: list[dict[str, Any]], parts: Sequence[Any]) -> None:
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        index = part.get("index", len(calls))
+        call = next((item for item in calls if item.get("index") == index), None)
+        if call is None:
+            call = {"index": index, "function": {"name": "", "arguments": ""}}
+            calls.append(call)
+        call.update({name: value for name, value in part.items() if name in ("id", "type") and value})
+        function = part.get("function")
+        for name, value in (function.items() if isinstance(function, dict) else ()):
+            if isinstance(value, str):
+                call["function"][name] = call["function"].get(name, "") + value
+
+
+def is_complete(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer may be stored: every choice ended by itself or by its limit."""
+    choices = answer.get("choices") or []
+    return bool(choices) and all(choice.get("finish_reason") in ("stop", "length", "tool_calls") for choice in choices)
+
+
+def usage_of(answer: Mapping[str, Any], estimated_in: int) -> Usage:
+    """What the provider says it used; our own estimate, marked as such, where it says nothing or nonsense."""
+    usage = answer.get("usage")
+    if isinstance(usage, dict):
+        tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if _count(tokens_in) and _count(tokens_out) and (tokens_in or tokens_out):
+            return Usage(int(tokens_in or 0), int(tokens_out or 0), "provider")
+    texts = [orjson.dumps(choice.get("message")).decode() for choice in answer.get("choices") or []]
+    contents = [(choice.get("message") or {}).get("content") for choice in answer.get("choices") or []]
+    said = [content if isinstance(content, str) else text for content, text in zip(contents, texts, strict=True)]
+    return Usage(estimated_in, sum(map(estimate_tokens, said)), "estimated")
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def replay(answer: Mapping[str, Any], *, include_usage: bool) -> list[bytes]:
+    """A stored ``chat.completion`` as the events of a stream: each choice in one piece, its end, the usage if asked for."""
+    common = {name: answer.get(name) for name in ("id", "created", "model", "system_fingerprint") if name in answer}
+    common["object"] = "chat.completion.chunk"
+    events = []
+    for choice in answer["choices"]:
+        delta = {name: value for name, value in choice["message"].items() if value is not None}
+        if isinstance(delta.get("tool_calls"), list):
+            delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(delta["tool_calls"])]
+        index = choice.get("index", 0)
+        events.append({**common, "choices": [{"index": index, "delta": delta, "finish_reason": None}]})
+        end = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")}
+        events.append({**common, "choices": [end]})
+    if include_usage:
+        events.append({**common, "choices": [], "usage": answer.get("usage")})
+    return [orjson.dumps(event) for event in events]

@@ -1,0 +1,103 @@
+"""The API by DRF: every endpoint with its schema and docs. Each view parses, calls one function, renders."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from adrf.views import APIView
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponse, HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from routing import runtime as runtimes
+from routing.api import schema, shell
+from routing.errors import BodyTooLarge
+from routing.pipeline import Reply
+
+
+class AnyAccept(BaseContentNegotiation):
+    """The body decides what comes back (JSON or a stream), not the Accept header."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None) -> Any:
+        return JSONRenderer(), "application/json"
+
+
+class ApiView(APIView):
+    content_negotiation_class = AnyAccept
+
+
+def _headers(request: HttpRequest) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+class ChatCompletions(ApiView):
+    @extend_schema(**schema.CHAT)
+    async def post(self, request: Request) -> HttpResponseBase:
+        runtime = await runtimes.current()
+        django_request: HttpRequest = request._request
+        return await render(await shell.chat(runtime, _headers(django_request), lambda: _body(django_request)))
+
+
+class Models(ApiView):
+    @extend_schema(**schema.MODELS)
+    async def get(self, request: Request) -> Response:
+        runtime = await runtimes.current()
+        caller = shell.caller_of(runtime, _headers(request._request), "models")
+        routes = runtime.snapshot.routes_of(caller)
+        data = [
+            {
+                "id": route.name,
+                "object": "model",
+                "created": route.created,
+                "owned_by": "relay" if route.tenant_id is None else caller.tenant,
+            }
+            for route in routes
+        ]
+        return Response({"object": "list", "data": data}, headers={"x-request-id": shell.request_id_of(_headers(request._request))})
+
+
+class Health(ApiView):
+    @extend_schema(**schema.HEALTH)
+    async def get(self, request: Request) -> JsonResponse:
+        return JsonResponse({"status": "ok"})
+
+
+class Ready(ApiView):
+    @extend_schema(**schema.READY)
+    async def get(self, request: Request) -> JsonResponse:
+        runtime = await runtimes.current()
+        checks = {"configuration": runtime.loaded.is_set(), "redis": await runtime.redis.ping()}
+        ready = all(checks.values())
+        return JsonResponse({"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503)
+
+
+async def _body(request: HttpRequest) -> bytes:
+    try:
+        return request.body
+    except RequestDataTooBig:
+        raise BodyTooLarge(settings.RELAY_MAX_BODY_BYTES) from None
+
+
+async def render(reply: Reply) -> HttpResponseBase:
+    """A reply of the pipeline as Django's response."""
+    headers = dict(reply.head.headers)
+    if headers["content-type"].startswith("text/event-stream"):
+        return StreamingHttpResponse(_stream(reply), status=reply.head.status, headers=headers)
+    async with aclosing(reply.body):
+        body = b"".join([part async for part in reply.body])
+    return HttpResponse(body, status=reply.head.status, headers=headers)
+
+
+async def _stream(reply: Reply) -> AsyncIterator[bytes]:
+    async with aclosing(reply.body):
+        async for part in reply.body:
+            yield part

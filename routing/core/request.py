@@ -1,0 +1,195 @@
+"""A client's chat request as a frozen value. What Relay does not interpret is kept and passed on unchanged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+MAX_OUTPUT_TOKENS = 1_000_000
+PROMPT_LINE = 200
+Json = Mapping[str, Any]
+
+
+class InvalidRequest(Exception):
+    """The client's mistake, with the field that holds it. ``code`` is OpenAI's where it has one."""
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class CacheControl:
+    """From the x-relay-cache header: neither look up nor store, or take only answers younger than ``max_age_s``."""
+
+    lookup: bool = True
+    store: bool = True
+    max_age_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    body: Json
+    model: str
+    stream: bool
+    include_usage: bool
+    max_tokens: int | None
+    request_id: str
+    cache: CacheControl = CacheControl()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def unreadable(cls, request_id: str) -> "ChatRequest":
+        """Stands in the trace of a request that could not be parsed."""
+        return cls(body={}, model="", stream=False, include_usage=False, max_tokens=None, request_id=request_id)
+
+
+def parse_chat(raw: bytes, *, request_id: str, cache_header: str = "", metadata: Mapping[str, str] | None = None) -> ChatRequest:
+    """Raises InvalidRequest that names the field."""
+    body = _read(raw)
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise InvalidRequest("“model” must name a model, for example one of GET /v1/models.", "model")
+    _check_messages(body.get("messages"))
+    for name, (low, high) in NUMBERS.items():
+        _check_number(body, name, low, high)
+    for name, (least, most) in INTEGERS.items():
+        _check_integer(body, name, least, most)
+    stream = _boolean(body, "stream")
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise InvalidRequest("“stream_options” must be an object.", "stream_options")
+    if options is not None and not stream:
+        raise InvalidRequest("“stream_options” is only allowed when “stream” is true.", "stream_options")
+    own = body.get("metadata")
+    if own is not None and not (isinstance(own, dict) and all(isinstance(item, str) for item in own.values())):
+        raise InvalidRequest("“metadata” must map text to text.", "metadata")
+    if b"\\u0000" in raw and (nul := _nul(body)) is not None:
+        raise InvalidRequest("NUL characters (\\u0000) are not allowed.", nul)
+    limit = body.get("max_completion_tokens")
+    return ChatRequest(
+        body=body,
+        model=model,
+        stream=stream,
+        include_usage=bool(options and options.get("include_usage") is True),
+        max_tokens=body.get("max_tokens") if limit is None else limit,
+        request_id=request_id,
+        cache=parse_cache_header(cache_header),
+        metadata={**(own or {}), **(metadata or {})},
+    )
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+        orjson.dumps(body)  # what cannot be written again (nested over 254 deep) cannot be passed on
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
+        raise InvalidRequest(f"The body is not valid JSON: {str(error)[:120]}.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def parse_cache_header(header: str) -> CacheControl:
+    """``no-cache``, ``no-store`` and ``max-age=N``, separated by commas."""
+    lookup = store = True
+    max_age_s: int | None = None
+    for word in filter(None, (part.strip().lower() for part in header.split(","))):
+        if word == "no-cache":
+            lookup = False
+        elif word == "no-store":
+            lookup = store = False
+        elif word.startswith("max-age=") and word[8:].isdecimal() and len(word) < 20:
+            max_age_s = int(word[8:])
+        else:
+            raise InvalidRequest("x-relay-cache takes no-cache, no-store or max-age=SECONDS.", "x-relay-cache")
+    return CacheControl(lookup, store, max_age_s)
+
+
+NUMBERS = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.0, 1.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "presence_penalty": (-2.0, 2.0),
+}
+INTEGERS = {"max_tokens": (1, MAX_OUTPUT_TOKENS), "max_completion_tokens": (1, MAX_OUTPUT_TOKENS), "n": (1, 128)}
+
+
+def _check_messages(messages: Any) -> None:
+    if not isinstance(messages, list) or not messages:
+        raise InvalidRequest("“messages” must be a list with at least one message.", "messages")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise InvalidRequest("Each message must be an object.", f"messages[{index}]")
+        if message.get("role") not in ROLES:
+            raise InvalidRequest(f"“role” must be one of {', '.join(ROLES)}.", f"messages[{index}].role")
+        content = message.get("content")
+        if isinstance(content, list):
+            _check_parts(content, index)
+        elif content is not None and not isinstance(content, str):
+            raise InvalidRequest("“content” must be text, a list of parts, or null.", f"messages[{index}].content")
+        elif content is None and message["role"] not in ("assistant", "function"):
+            raise InvalidRequest("“content” is missing.", f"messages[{index}].content")
+
+
+def _check_parts(parts: list[Any], index: int) -> None:
+    for number, part in enumerate(parts):
+        at = f"messages[{index}].content[{number}]"
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            raise InvalidRequest("Each content part must be an object with a “type”.", at)
+        if part["type"] == "text" and not isinstance(part.get("text"), str):
+            raise InvalidRequest("A text part needs “text”.", f"{at}.text")
+
+
+def _check_number(body: Json, name: str, low: float, high: float) -> None:
+    value = body.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise InvalidRequest(f"“{name}” must be a number from {low:g} to {high:g}.", name)
+
+
+def _check_integer(body: Json, name: str, least: int, most: int) -> None:
+    value = body.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidRequest(f"“{name}” must be a whole number from {least:,} to {most:,}.", name)
+
+
+def _boolean(body: Json, name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"“{name}” must be true or false.", name)
+    return value is True
+
+
+def _nul(value: Any, path: str = "") -> str | None:
+    """Where a NUL character stands (PostgreSQL cannot store one, and no model means one), else None."""
+    if isinstance(value, str):
+        return path if "\0" in value else None
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if "\0" in key:
+                return path or key.replace("\0", "")
+            if isinstance(item, str | dict | list) and (at := _nul(item, f"{path}.{key}" if path else key)) is not None:
+                return at
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, str | dict | list) and (at := _nul(item, f"{path}[{index}]")) is not None:
+                return at
+    return None
+
+
+def prompt_line(body: Json) -> str:
+    """The start of the last user message, on one line, for lists."""
+    for message in reversed(body.get("messages", ())):
+        if message["role"] == "user":
+            content = message.get("content")
+            parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+            text = " ".join(part["text"][: 2 * PROMPT_LINE] for part in parts if part["type"] == "text")
+            return " ".join(text[: 2 * PROMPT_LINE].split())[:PROMPT_LINE]
+    return ""

@@ -1,0 +1,124 @@
+"""Every failure that a client can see, and the one table that turns it into OpenAI's error shape."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from routing.core.request import InvalidRequest
+from routing.providers.base import ProviderError
+from routing.snapshot import ModelNotFound
+from scheduling.client import QueueFull
+from tenants.auth import NotAllowed, NotAuthenticated
+from tenants.ledger import QuotaSpent
+from tenants.redis import RedisAway
+from traces.spool import SpoolFull
+
+log = logging.getLogger("relay.api")
+
+
+class BodyTooLarge(Exception):
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class BodyTooSlow(Exception):
+    pass
+
+
+class MethodNotAllowed(Exception):
+    pass
+
+
+class ProvidersFailed(Exception):
+    """No candidate answered. ``last`` is the last attempt's error; None if there was nobody to ask."""
+
+    def __init__(self, last: ProviderError | None, tried: int) -> None:
+        super().__init__(str(last or "nobody to ask"))
+        self.last, self.tried = last, tried
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    status: int
+    message: str
+    type: str
+    code: str | None = None
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, object]:
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    @property
+    def raw(self) -> bytes:
+        return orjson.dumps(self.body)
+
+
+INVALID, SERVER = "invalid_request_error", "server_error"
+
+
+def _retry(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, int(seconds)))}
+
+
+def _quota(error: QuotaSpent) -> ErrorReply:
+    limit = error.limit
+    whose = "this API key" if limit.key else "your tenant"
+    said = f"{whose[0].upper()}{whose[1:]} has used {error.used:,} of {limit.limit:,} {limit.metric} a {limit.window}."
+    if limit.metric == "cost" or limit.window in ("day", "month"):
+        message = f"{said} It starts anew in {error.resets_in_s:,} s; an admin can raise the quota."
+        headers = {"x-should-retry": "false", **_retry(error.resets_in_s)}
+        return ErrorReply(429, message, "insufficient_quota", "insufficient_quota", headers=headers)
+    message = f"{said} Try again in {error.resets_in_s:,} s."
+    return ErrorReply(429, message, limit.metric, "rate_limit_exceeded", headers=_retry(error.resets_in_s))
+
+
+def _queue(error: QueueFull) -> ErrorReply:
+    message = f"The {error.lane} lane is full. Try again in {error.retry_after_s} s."
+    return ErrorReply(429, message, "requests", "queue_full", headers=_retry(error.retry_after_s))
+
+
+def _provider(error: ProviderError) -> ErrorReply:
+    """The request itself was refused: the client gets the provider's own words."""
+    return ErrorReply(error.status or 400, str(error), INVALID, error.code, error.param)
+
+
+def _providers(error: ProvidersFailed) -> ErrorReply:
+    if error.last is None:
+        return ErrorReply(503, "No provider can serve this model now.", SERVER, "no_provider", headers=_retry(5))
+    message = f"{error.tried} provider{'s' if error.tried > 1 else ''} tried, none answered. Last: {error.last}"
+    if error.last.code in ("garbage", "answer_too_large", "event_too_large"):
+        return ErrorReply(502, message, SERVER, "bad_provider_answer", headers=_retry(1))
+    return ErrorReply(503, message, SERVER, "providers_failed", headers=_retry(error.last.retry_after_s or 2))
+
+
+TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
+    InvalidRequest: lambda e: ErrorReply(400, str(e), INVALID, e.code, e.param),
+    NotAuthenticated: lambda e: ErrorReply(401, str(e), INVALID, e.code, headers={"WWW-Authenticate": "Bearer"}),
+    NotAllowed: lambda e: ErrorReply(403, str(e), INVALID, e.code, e.param),
+    ModelNotFound: lambda e: ErrorReply(
+        404, f"The model “{e.model[:200]}” does not exist or your key may not use it.", INVALID, "model_not_found", "model"
+    ),
+    MethodNotAllowed: lambda e: ErrorReply(405, "Use POST.", INVALID, "method_not_allowed", headers={"Allow": "POST"}),
+    BodyTooSlow: lambda e: ErrorReply(408, "The body did not arrive in time.", INVALID, "request_timeout"),
+    BodyTooLarge: lambda e: ErrorReply(413, f"The body is over {e.limit:,} bytes.", INVALID, "body_too_large"),
+    QuotaSpent: _quota,
+    QueueFull: _queue,
+    ProviderError: _provider,
+    ProvidersFailed: _providers,
+    RedisAway: lambda e: ErrorReply(503, "Relay's state store is away.", SERVER, "state_unavailable", headers=_retry(1)),
+    SpoolFull: lambda e: ErrorReply(503, "Relay cannot store traces now.", SERVER, "spool_full", headers=_retry(5)),
+}
+
+
+def describe(error: Exception) -> ErrorReply:
+    """What the client receives. Anything that is not in the table is our mistake: logged, and a 500 without details."""
+    make = TABLE.get(type(error))
+    if make is not None:
+        return make(error)
+    log.error("unexpected error", exc_info=error)
+    return ErrorReply(500, "Relay made a mistake; it was logged.", SERVER, "internal_error")

@@ -1,0 +1,30 @@
+"""What recent attempts say of each deployment: one that fails is tried last for a while, longer each time."""
+
+from collections.abc import Mapping
+
+from routing.core.plan import Health
+
+FIRST_S, LONGEST_S = 2.0, 30.0
+
+
+class HealthBoard:
+    """Kept in each process; a value for the planner, changed by outcomes only."""
+
+    def __init__(self) -> None:
+        self._failing: dict[str, Health] = {}
+        self._streak: dict[str, int] = {}
+
+    def current(self) -> Mapping[str, Health]:
+        return self._failing
+
+    def failed(self, deployment: str, why: str, *, now: float, retry_after_s: float | None = None) -> None:
+        streak = self._streak[deployment] = self._streak.get(deployment, 0) + 1
+        pause = min(LONGEST_S, FIRST_S * 2 ** (streak - 1))
+        if retry_after_s is not None:
+            pause = max(pause, min(retry_after_s, 3600.0))
+        self._failing[deployment] = Health(now + pause, f"Failed lately ({why.rstrip('.')})")
+
+    def answered(self, deployment: str) -> None:
+        if deployment in self._streak:
+            del self._streak[deployment]
+            self._failing.pop(deployment, None)

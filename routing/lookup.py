@@ -1,0 +1,121 @@
+"""Seen before? The budget's hold and the exact cache in one round trip, then the semantic cache if the plan allows."""
+
+import orjson
+
+from caching.core.keys import exact_key, semantic_scope, semantic_text
+from caching.embedders import embed_text
+from caching.exact import Stored, get_command, parse
+from caching.semantic import Lookup
+from routing.answers import usage_of
+from routing.core.plan import cost_microusd
+from routing.exchange import Exchange, SemanticQuestion
+from routing.runtime import Runtime
+from tenants.ledger import Spend, hold_for
+from tenants.redis import Command, RedisAway, replied
+
+
+async def look_up(runtime: Runtime, exchange: Exchange) -> Stored | None:
+    """An answer that may be reused, entered into the trace; None means: ask a provider. Raises QuotaSpent, RedisAway."""
+    stored = await _hold_and_look_up_exact(runtime, exchange)
+    if stored is None:
+        stored = await _look_up_semantic(runtime, exchange)
+    return stored
+
+
+async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Stored | None:
+    plan, caller, request = exchange.the_plan, exchange.caller, exchange.request
+    started, now = runtime.clock(), runtime.now()
+    tokens = plan.features.input_tokens + plan.max_tokens
+    cost = max((item.est_cost_microusd for item in plan.candidates if item.verdict != "ruled out"), default=0)
+    hold = hold_for(caller, Spend(1, tokens, cost), now)
+    commands: list[Command] = [hold.command()] if hold else []
+    exact = plan.cache.exact
+    if exact:
+        scope = caller.key_id if plan.cache.scope == "key" else ""
+        exchange.exact_key = exact_key(tenant=caller.tenant, signature=plan.signature, body=request.body, scope=scope)
+    if exact and request.cache.lookup:
+        commands.append(get_command(exchange.exact_key))
+    if not commands:
+        exchange.exact_missed("off", _why_off(exact), started, runtime.clock())
+        return None
+    try:
+        replies = await runtime.redis.run(commands)
+        if hold:
+            exchange.held(hold, hold.read(replies[0]))
+        raw = replied(replies[-1]) if exact and request.cache.lookup else None
+    except RedisAway:
+        if hold:
+            raise  # what may still be spent is not known: refuse
+        exchange.exact_missed("off", "The state store is away, so the cache was not asked.", started, runtime.clock())
+        return None
+    stored = parse(raw, now=now, max_age_s=request.cache.max_age_s)
+    if stored is None:
+        asked = exact and request.cache.lookup
+        why = "Nobody asked this before, or its time is over." if asked else _why_off(exact)
+        exchange.exact_missed("miss" if asked else "off", why, started, runtime.clock())
+        return None
+    exchange.cached("exact", stored, started=started, clock=runtime.clock(), now=now)
+    return stored
+
+
+def _why_off(exact: bool) -> str:
+    return "The client said no-cache." if exact else "The policy switches the exact cache off."
+
+
+async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | None:
+    plan, caller, request = exchange.the_plan, exchange.caller, exchange.request
+    text = semantic_text(request.body) if plan.cache.semantic and caller.keep_content else None
+    if text is None or not request.cache.lookup:
+        if plan.cache.semantic:
+            exchange.semantic_skipped(_why_skipped(exchange, text))
+        return None
+    started = runtime.clock()
+    scope = semantic_scope(
+        signature=plan.signature, body=request.body, scope=caller.key_id if plan.cache.scope == "key" else ""
+    )
+    vector = await embed_text(text)
+    exchange.question = SemanticQuestion(scope, text, vector)
+    now = runtime.now()
+    found = await runtime.semantic.lookup(
+        schema=caller.schema, scope=scope, text=text, vector=vector, threshold=plan.cache.threshold, now=now
+    )
+    exchange.semantic_found(found, started, runtime.clock())
+    if found.outcome != "hit" or found.entry is None or _too_old(found, request.cache.max_age_s, now):
+        return None
+    stored = _stored_from(exchange, found)
+    exchange.cached("semantic", stored, started=started, clock=runtime.clock(), now=now)
+    runtime.background(runtime.semantic.touch(schema=caller.schema, entry_id=found.entry.id, now=now))
+    return stored
+
+
+def _why_skipped(exchange: Exchange, text: str | None) -> str:
+    if not exchange.caller.keep_content:
+        return "This tenant keeps metadata only, so no question is stored."
+    if text is None:
+        return "Only a plain, short last question without tools is compared by meaning."
+    return "The client said no-cache."
+
+
+def _too_old(found: Lookup, max_age_s: int | None, now: float) -> bool:
+    return max_age_s is not None and found.entry is not None and now - found.entry.created_at > max_age_s
+
+
+def _stored_from(exchange: Exchange, found: Lookup) -> Stored:
+    """A semantic hit in the form of an exact one. What it saved is what this deployment would cost now."""
+    entry = found.entry
+    assert entry is not None
+    usage = usage_of(orjson.loads(entry.answer), exchange.the_plan.features.input_tokens)
+    by_name = {item.candidate.deployment: item.candidate for item in exchange.the_plan.candidates}
+    candidate = by_name.get(entry.deployment)
+    return Stored(
+        answer=entry.answer,
+        trace_id=str(entry.source_trace),
+        policy=entry.policy,
+        policy_version=entry.policy_version,
+        deployment=entry.deployment,
+        model=entry.model,
+        created_at=entry.created_at,
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        cost_microusd=cost_microusd(candidate, usage.tokens_in, usage.tokens_out) if candidate else 0,
+    )

@@ -1,0 +1,82 @@
+"""A provider without a model: latency with a given mean and 95th percentile, errors at a given rate, from a seed."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from routing.core.features import estimate_input
+from routing.providers.base import ProviderError, Target
+
+WORDS = "a gateway receives each request and sends it to the model that fits it best".split()
+Z95 = 1.6449  # 95th percentile of the standard normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """From Deployment.options. ``chunk_ms`` is the gap between the chunks of a stream."""
+
+    mean_ms: float = 40.0
+    p95_ms: float = 120.0
+    error_rate: float = 0.0
+    reply_tokens: int = 24
+    chunk_ms: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Behaviour":
+        return cls(**{name: options[name] for name in cls.__slots__ if name in options})
+
+    def latency_s(self, chance: random.Random) -> float:
+        """Log-normal: from ln(p95 / mean) = Z95 * sigma - sigma^2 / 2."""
+        if self.mean_ms <= 0:
+            return 0.0
+        ratio = math.log(max(1.0, self.p95_ms / self.mean_ms))
+        sigma = Z95 - math.sqrt(max(0.0, Z95**2 - 2 * ratio))
+        return chance.lognormvariate(math.log(self.mean_ms) - sigma**2 / 2, sigma) / 1000 if sigma else self.mean_ms / 1000
+
+
+class Mock:
+    def __init__(self) -> None:
+        self._chance: dict[tuple[str, int], random.Random] = {}
+
+    async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
+        behaviour = Behaviour.of(target.options)
+        key = (target.deployment, behaviour.seed)
+        chance = self._chance.setdefault(key, random.Random(f"{target.deployment}/{behaviour.seed}"))  # noqa: S311
+        delay, fails = behaviour.latency_s(chance), chance.random() < behaviour.error_rate
+        if delay:
+            await asyncio.sleep(delay)
+        if fails:
+            raise ProviderError("Answered 503.", code="http_503", status=503)
+        words = _words(payload, behaviour)
+        usage = {"prompt_tokens": estimate_input(payload), "completion_tokens": len(words)}
+        usage["total_tokens"] = sum(usage.values())
+        common = {"id": f"chatcmpl-mock-{chance.getrandbits(48):012x}", "created": int(time.time()), "model": target.model}
+        finish = "length" if len(words) < behaviour.reply_tokens else "stop"
+        if not stream:
+            message = {"role": "assistant", "content": "".join(words)}
+            choice = {"index": 0, "message": message, "finish_reason": finish}
+            yield [orjson.dumps({**common, "object": "chat.completion", "choices": [choice], "usage": usage})]
+            return
+        common["object"] = "chat.completion.chunk"
+        for word in words:
+            if behaviour.chunk_ms:
+                await asyncio.sleep(behaviour.chunk_ms / 1000)
+            yield [_chunk(common, {"content": word}, None)]
+        yield [_chunk(common, {}, finish), orjson.dumps({**common, "choices": [], "usage": usage})]
+
+
+def _words(payload: Mapping[str, Any], behaviour: Behaviour) -> list[str]:
+    limit = payload.get("max_completion_tokens") or payload.get("max_tokens") or behaviour.reply_tokens
+    count = min(behaviour.reply_tokens, limit)
+    return [(" " if index else "") + WORDS[index % len(WORDS)] for index in range(count)]
+
+
+def _chunk(common: Mapping[str, Any], delta: Mapping[str, Any], finish: str | None) -> bytes:
+    return orjson.dumps({**common, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})

@@ -1,0 +1,229 @@
+"""What a web process holds while it runs: one a thread's event loop, made by the ASGI lifespan or the first request."""
+
+import asyncio
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import aiohttp
+import orjson
+import psycopg
+import psycopg_pool
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import connection
+
+from caching.exact import put_command
+from caching.semantic import SemanticCache
+from routing import snapshot as snapshots
+from routing.core.request import ChatRequest, prompt_line
+from routing.errors import ErrorReply
+from routing.exchange import Exchange
+from routing.health import HealthBoard
+from routing.providers import adapters
+from scheduling.client import LaneClient
+from tenants.auth import Caller, Door
+from tenants.live import listen
+from tenants.redis import RedisAway, Trips, replied
+from traces.core.ids import uuid7
+from traces.draft import TraceDraft
+from traces.recorder import Recorder, append_command
+
+log = logging.getLogger("relay.runtime")
+DRAIN_S = 5.0
+
+
+class Runtime:
+    def __init__(self) -> None:
+        self.snapshot = snapshots.Snapshot()
+        self.loaded = asyncio.Event()
+        self.door = Door(settings.RELAY_KEY_PEPPER, settings.RELAY_DEV_OPEN_TENANT)
+        self.queue_timeout_s = float(settings.RELAY_QUEUE_TIMEOUT_S)
+        self.health = HealthBoard()
+        self.redis = Trips(settings.REDIS_URL)
+        self.recorder = Recorder(self.redis)
+        self._pool = psycopg_pool.AsyncConnectionPool(
+            settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
+        )
+        self.semantic = SemanticCache(self._pool)
+        self.lanes = LaneClient(
+            get_channel_layer(), lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._listener: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30), auto_decompress=True, trust_env=False
+        )
+        self.adapters = adapters(self._http)
+        await self._pool.open()
+        await self.recorder.start()
+        await self.lanes.start()
+        self._listener = asyncio.create_task(listen(settings.DATABASE_URL, self._reload))
+
+    async def stop(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_S)
+        if self._listener is not None:
+            self._listener.cancel()
+        await self.lanes.stop()
+        await self.recorder.stop()
+        await self._http.close()
+        await self._pool.close()
+        await self.redis.close()
+
+    async def _reload(self) -> None:
+        try:
+            self.snapshot = await sync_to_async(_load_snapshot, thread_sensitive=False)()
+        except Exception:  # a row that cannot be read must not take away the configuration that works
+            log.exception("configuration: not loaded, the last one stays in use")
+            return
+        self.loaded.set()
+
+    @staticmethod
+    def clock() -> float:
+        return time.monotonic()
+
+    @staticmethod
+    def now() -> float:
+        return time.time()
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Runs on after the request; its failure is logged, and a stop waits for it."""
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- an exchange's beginning and end -------------------------------------------------------------------------
+
+    def begin(self, caller: Caller, request: ChatRequest) -> Exchange:
+        now = self.now()
+        draft = TraceDraft(
+            id=uuid7(now, secrets.token_bytes(10)),
+            tenant=caller.tenant,
+            schema=caller.schema,
+            started_at=now,
+            started_monotonic=self.clock(),
+            keep_content=caller.keep_content,
+            request_id=request.request_id,
+            api_key=caller.key_name,
+            route=request.model[:200],
+            stream=request.stream,
+            request_json=request.body or None,
+            prompt_line=prompt_line(request.body) if caller.keep_content else "",
+        )
+        return Exchange(caller, request, draft)
+
+    async def finish(self, exchange: Exchange, raw: bytes | None = None) -> None:
+        """Settle, record and store in one round trip; without Redis the trace goes to the spool. ``raw``: the answer's
+        bytes if they are at hand. Raises SpoolFull if it can be written nowhere."""
+        exchange.finished = True
+        record = exchange.draft.record(now=self.clock())
+        commands = [append_command(record)]
+        if exchange.hold is not None:
+            commands.append(exchange.hold.settle(exchange.spent))
+        stored = exchange.to_store(raw or orjson.dumps(exchange.storable), self.now()) if exchange.storable else None
+        if stored is not None and exchange.exact_key:
+            commands += [put] if (put := put_command(exchange.exact_key, stored, exchange.the_plan.cache.ttl_s)) else []
+        try:
+            replied((await self.redis.run(commands))[0])
+        except RedisAway:
+            await self.recorder.spooled(record)
+        if stored is not None and exchange.question is not None:
+            self.background(self._store_semantic(exchange, stored.answer))
+
+    async def refuse(self, exchange: Exchange, reply: ErrorReply) -> None:
+        """The trace of a request that was not answered. Its own failure must not hide the reason of the refusal."""
+        if exchange.finished:
+            return
+        exchange.refused(reply)
+        try:
+            await self.finish(exchange)
+        except Exception:
+            log.exception("a refusal could not be recorded", extra={"request_id": exchange.request.request_id})
+
+    def abandon(self, exchange: Exchange) -> None:
+        """The client went away: what was used is settled and recorded behind its back."""
+        if not exchange.finished:
+            exchange.left_by_client()
+            exchange.finished = True
+            self.background(self.finish(exchange))
+
+    async def _store_semantic(self, exchange: Exchange, answer: bytes) -> None:
+        question, draft, now = exchange.question, exchange.draft, self.now()
+        assert question is not None
+        await self.semantic.store(
+            schema=exchange.caller.schema,
+            scope=question.scope,
+            question=question.text,
+            vector=question.vector,
+            answer=answer,
+            source_trace=draft.id,
+            policy=draft.policy,
+            policy_version=draft.policy_version,
+            deployment=draft.deployment,
+            model=draft.model,
+            now=now,
+            expires_at=now + exchange.the_plan.cache.ttl_s,
+        )
+
+
+def _load_snapshot() -> snapshots.Snapshot:
+    try:
+        return snapshots.load()
+    finally:
+        connection.close()  # the worker thread is shared: no connection may outlive its use there
+
+
+async def _logged(work: Coroutine[Any, Any, Any]) -> None:
+    try:
+        await work
+    except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
+        log.warning("background work left undone: PostgreSQL is away (%s)", type(error).__name__)
+    except Exception:
+        log.exception("background work failed")
+
+
+_local = threading.local()
+START_S = 10.0
+
+
+async def current() -> Runtime:
+    """The runtime of this event loop, started and with its configuration loaded (or as soon as PostgreSQL answers)."""
+    loop = asyncio.get_running_loop()
+    if getattr(_local, "loop", None) is not loop:
+        _local.loop = loop
+        _local.starting = asyncio.ensure_future(_start())
+    runtime: Runtime = await asyncio.shield(_local.starting)
+    return runtime
+
+
+async def _start() -> Runtime:
+    runtime = Runtime()
+    await runtime.start()
+    try:
+        async with asyncio.timeout(START_S):
+            await runtime.loaded.wait()
+    except TimeoutError:
+        log.warning("configuration: PostgreSQL does not answer yet")
+    log.info("web process ready", extra={"pid": os.getpid()})
+    return runtime
+
+
+async def lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """The ASGI lifespan; servers without one (daphne) get the runtime with the first request."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await current()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await (await current()).stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,54 @@
+"""What would a policy do with this request? The same planner as the hot path, from rows, without calling anybody."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from routing.core.features import Features, estimate_tokens
+from routing.core.plan import ActivePolicy, Candidate, Clock, make_plan
+from routing.core.policy import PolicyDocument
+from routing.core.request import InvalidRequest
+from routing.models import Route
+from routing.planning import minutes_of_day
+from routing.snapshot import candidate_of
+from tenants.models import Tenant
+
+
+def try_policy(
+    *,
+    document: PolicyDocument,
+    version: int,
+    tenant: Tenant | None,
+    slug: str,
+    model: str,
+    prompt: str,
+    max_tokens: int | None,
+    key: str,
+    metadata: dict[str, str],
+) -> dict[str, Any]:
+    """plan_json with ``reasons``; {"error": sentence} if the request would be refused. Health counts as good."""
+    zones = tuple(sorted({"UTC"} | {rule.when.hours.timezone for rule in document.rules if rule.when.hours}))
+    now = datetime.now(UTC).timestamp()
+    features = Features(model, key, estimate_tokens(prompt) + 4, max_tokens, metadata)
+    candidates = _candidates(tenant, model)
+    if candidates is None:
+        return {"error": f"There is no route named “{model}”."}
+    try:
+        plan = make_plan(
+            ActivePolicy(slug, version, document), features, {}, candidates, {}, Clock(now, minutes_of_day(int(now // 60), zones))
+        )
+    except InvalidRequest as error:
+        return {"error": str(error)}
+    result: dict[str, Any] = orjson.loads(orjson.dumps(plan.as_json()))
+    result["reasons"] = orjson.loads(orjson.dumps(plan.reasons))
+    return result
+
+
+def _candidates(tenant: Tenant | None, model: str) -> list[Candidate] | None:
+    """Of the tenant's own route of that name, else the platform's."""
+    routes = Route.objects.filter(name=model, enabled=True)
+    route = (routes.filter(tenant=tenant).first() if tenant else None) or routes.filter(tenant=None).first()
+    if route is None:
+        return None
+    return [candidate_of(step.deployment) for step in route.steps.select_related("deployment__provider")]
