@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from routing.core.plan import Health
 
-FIRST_S, LONGEST_S = 2.0, 30.0
+FIRST_S, LONGEST_S = 2.0, 60.0
 
 
 class HealthBoard:

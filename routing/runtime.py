@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,7 @@ from tenants.redis import RedisAway, Trips, replied
 from traces.core.ids import uuid7
 from traces.draft import TraceDraft
 from traces.recorder import Recorder, append_command
+from traces.spool import Spool
 
 log = logging.getLogger("relay.runtime")
 DRAIN_S = 5.0
@@ -46,7 +48,8 @@ class Runtime:
         self.queue_timeout_s = float(settings.RELAY_QUEUE_TIMEOUT_S)
         self.health = HealthBoard()
         self.redis = Trips(settings.REDIS_URL)
-        self.recorder = Recorder(self.redis)
+        spool = Spool(Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
+        self.recorder = Recorder(self.redis.client, spool)
         self._pool = psycopg_pool.AsyncConnectionPool(
             settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
         )
@@ -55,7 +58,7 @@ class Runtime:
             get_channel_layer(), lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES
         )
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._listener: asyncio.Task[None] | None = None
+        self._services: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         self._http = aiohttp.ClientSession(
@@ -63,17 +66,18 @@ class Runtime:
         )
         self.adapters = adapters(self._http)
         await self._pool.open()
-        await self.recorder.start()
         await self.lanes.start()
-        self._listener = asyncio.create_task(listen(settings.DATABASE_URL, self._reload))
+        self._services = [
+            asyncio.create_task(listen(settings.DATABASE_URL, self._reload)),
+            asyncio.create_task(self.recorder.drain_forever()),
+        ]
 
     async def stop(self) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_S)
-        if self._listener is not None:
-            self._listener.cancel()
+        for service in self._services:
+            service.cancel()
         await self.lanes.stop()
-        await self.recorder.stop()
         await self._http.close()
         await self._pool.close()
         await self.redis.close()

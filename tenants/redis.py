@@ -21,7 +21,7 @@ class RedisAway(Exception):
 
 class Trips:
     def __init__(self, url: str) -> None:
-        self._client: redis.asyncio.Redis = redis.asyncio.from_url(
+        self.client: redis.asyncio.Redis = redis.asyncio.from_url(
             url, socket_timeout=TIMEOUT_S, socket_connect_timeout=1.0, health_check_interval=0, max_connections=8
         )
         self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
@@ -42,7 +42,7 @@ class Trips:
             return False
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self.client.aclose()
 
     async def _travel(self) -> None:
         while self._waiting:
@@ -62,7 +62,7 @@ class Trips:
                 start = end
 
     async def _trip(self, commands: list[Command]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return await pipeline.execute(raise_on_error=False)
