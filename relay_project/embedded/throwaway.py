@@ -80,10 +80,14 @@ def isolate() -> None:
             del os.environ[name]
 
 
+def temporary_root() -> Path:
+    """A folder for temporary data that PostgreSQL can reach even if it runs as `nobody`."""
+    usual = Path(tempfile.gettempdir())
+    return usual if postgres.server_user() is None or postgres.open_to_all(usual) else Path("/var/tmp")
+
+
 def _directory() -> Path:
-    """PostgreSQL as `nobody` must be able to pass through it."""
-    root = "/var/tmp" if postgres.server_user() and not postgres.open_to_all(Path(tempfile.gettempdir())) else None
-    directory = Path(tempfile.mkdtemp(prefix="relay-test-", dir=root))
+    directory = Path(tempfile.mkdtemp(prefix="relay-test-", dir=temporary_root()))
     directory.chmod(0o711 if postgres.server_user() else 0o700)
     return directory
 
