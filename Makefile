@@ -1,0 +1,48 @@
+# `make` alone lists the targets. Everything runs from .venv, which `make install` creates.
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev dev demo test check format bench
+ARGS ?=
+RUN := .venv/bin/python
+PRODUCTION_LIKE = RELAY_DEBUG=0 RELAY_ALLOWED_HOSTS=relay.example.com \
+	RELAY_SECRET_KEY="$$($(RUN) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+	RELAY_KEY_PEPPER="$$($(RUN) -c 'import secrets; print(secrets.token_urlsafe(64))')"
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: ## Create .venv and install Relay with its embedded servers
+	@PYTHON="$(PYTHON)" sh relay_project/embedded/install.sh run
+
+install-dev: ## The same, with the tools for tests and checks
+	@PYTHON="$(PYTHON)" sh relay_project/embedded/install.sh dev
+
+dev: install ## Run all of Relay here: servers, model, web, workers (Ctrl-C stops)
+	@$(RUN) -m relay_project.embedded.dev
+
+demo: install ## Walk through the demo against the running `make dev`
+	@$(RUN) manage.py demo $(ARGS)
+
+test: install-dev ## Run the tests with their own servers (ARGS="path -k name" picks some, without coverage)
+ifeq ($(strip $(ARGS)),)
+	@$(RUN) -m pytest -q --cov --cov-report=term
+	@echo "Decisions are covered whole:"
+	@$(RUN) -m coverage report --include='*/core/*,routing/pipeline.py' --fail-under=100
+else
+	@$(RUN) -m pytest $(ARGS)
+endif
+
+check: install-dev ## Everything that is checked without running tests
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	RELAY_DEBUG=1 $(RUN) -m mypy .
+	.venv/bin/lint-imports
+	@echo "manage.py check --deploy"
+	@$(PRODUCTION_LIKE) $(RUN) manage.py check --deploy --fail-level WARNING
+	$(RUN) -m relay_project.embedded.throwaway $(RUN) manage.py makemigrations --check --dry-run
+
+format: install-dev ## Format the code and fix what can be fixed safely
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+bench: install ## Measure what a request costs (ARGS=--json for one object)
+	@$(RUN) manage.py bench $(ARGS)

@@ -1,0 +1,57 @@
+"""Gives the tests their own PostgreSQL and Valkey, and tells when browser tests can't run.
+
+Loaded by `-p` in pyproject.toml, before pytest-django reads the settings.
+"""
+
+import atexit
+import os
+import shutil
+from collections.abc import Generator
+
+import pytest
+
+from relay_project.embedded.throwaway import Throwaway, isolate
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+HOW_TO_GET_ONE = "no Chromium found: browser tests are skipped (to run them: apt-get install chromium)"
+SERVERS = Throwaway()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None]:
+    isolate()
+    atexit.register(SERVERS.stop)  # a run that fails before it begins is never unconfigured
+    SERVERS.start()
+    os.environ.update(SERVERS.environment)
+    return (yield)
+
+
+def pytest_unconfigure() -> None:
+    SERVERS.stop()
+
+
+def find_chromium() -> str | None:
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium. A test that asks for it is a browser test."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip(HOW_TO_GET_ONE)
+    return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any(HOW_TO_GET_ONE in str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(f"WARNING: {HOW_TO_GET_ONE}", yellow=True)
+    if skipped and os.environ.get("CI"):
+        terminalreporter.write_line(f"{len(skipped)} skipped: in CI a skip is a failure.", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
