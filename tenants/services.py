@@ -4,11 +4,12 @@ import secrets
 from datetime import datetime
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from tenants.core.apikeys import digest_of, make_key
-from tenants.models import ApiKey, Domain, Tenant
+from tenants.models import ApiKey, Domain, Membership, Tenant, User
 
 
 def create_tenant(*, slug: str, name: str = "", content: str = Tenant.Content.FULL) -> Tenant:
@@ -53,3 +54,31 @@ def create_api_key(
 def revoke_api_key(*, key: ApiKey) -> bool:
     """Dead in every process within a second. False if it was revoked already."""
     return bool(ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()))
+
+
+def find_person(who: str) -> User | None:
+    """By user name, else by e-mail address. Raises ValidationError if several people have that address."""
+    if exact := User.objects.filter(username=who).first():
+        return exact
+    found = list(User.objects.filter(email__iexact=who)[:2]) if "@" in who else []
+    if len(found) > 1:
+        raise ValidationError("Several people have this address; give the user name.")
+    return found[0] if found else None
+
+
+@transaction.atomic
+def add_member(*, tenant: Tenant, who: str, role: str) -> tuple[Membership, bool]:
+    """The membership, and whether the person is new to the console (and so has no password yet).
+    Raises ValidationError for a bad name or somebody who is a member already."""
+    person = find_person(who)
+    is_new = person is None
+    if person is None:
+        person = User(username=who, email=who if "@" in who else "")
+        person.set_unusable_password()
+        person.full_clean()
+        person.save()
+    membership = Membership(tenant=tenant, user=person, role=role)
+    membership.full_clean()
+    membership.save()
+    User.objects.filter(pk=person.pk, is_staff=False).update(is_staff=True)
+    return membership, is_new
