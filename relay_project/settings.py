@@ -197,6 +197,23 @@ UNFOLD = {
     "ENVIRONMENT": "relay_project.console.environment_label",
     "DASHBOARD_CALLBACK": "relay_project.home.dashboard",
     "SHOW_HISTORY": False,
+    "SHOW_BACK_BUTTON": True,
+    "SITE_URL": None,
     "SIDEBAR": {"show_search": False, "navigation": "relay_project.console.navigation"},
-    "STYLES": ["relay_project.console.stylesheet"],
+    "STYLES": ["relay_project.console.stylesheet", "relay_project.console.frame_stylesheet"],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.604)",
+            "100": "oklch(93.2% .032 255.585)",
+            "200": "oklch(88.2% .059 254.128)",
+            "300": "oklch(80.9% .105 251.813)",
+            "400": "oklch(70.7% .165 254.624)",
+            "500": "oklch(62.3% .214 259.815)",
+            "600": "oklch(54.6% .245 262.881)",
+            "700": "oklch(48.8% .243 264.376)",
+            "800": "oklch(42.4% .199 265.638)",
+            "900": "oklch(37.9% .146 265.522)",
+            "950": "oklch(28.2% .091 267.935)",
+        }
+    },
 }

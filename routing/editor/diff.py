@@ -1,0 +1,78 @@
+"""Two texts side by side: rows of matching lines, with the changed characters marked. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+
+MAX_LINES = 2_000  # over it, comparing takes too long for a page: all of it counts as changed
+MAX_LINE = 300  # longer lines are not compared character by character
+SIMILAR = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    number: int
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``left`` is None for an added line, ``right`` for a removed one."""
+
+    left: Side | None
+    right: Side | None
+    changed: bool
+
+
+def compare(old: str, new: str) -> list[Row]:
+    left, right = old.splitlines(), new.splitlines()
+    if max(len(left), len(right)) > MAX_LINES:
+        return list(_changed(left, right, 0, 0))
+    rows: list[Row] = []
+    for tag, a, b, c, d in SequenceMatcher(None, left, right).get_opcodes():
+        if tag == "equal":
+            rows += [
+                Row(_side(a + step, (Piece(line),)), _side(c + step, (Piece(line),)), changed=False)
+                for step, line in enumerate(left[a:b])
+            ]
+        else:
+            rows += _changed(left[a:b], right[c:d], a, c)
+    return rows
+
+
+def _changed(left: list[str], right: list[str], left_at: int, right_at: int) -> Iterator[Row]:
+    for step, (before, after) in enumerate(zip_longest(left, right)):
+        if before is None or after is None:
+            old, new = (Piece(before or "", True),), (Piece(after or "", True),)
+        else:
+            old, new = _pieces(before, after)
+        yield Row(
+            None if before is None else _side(left_at + step, old),
+            None if after is None else _side(right_at + step, new),
+            changed=True,
+        )
+
+
+def _side(index: int, pieces: tuple[Piece, ...]) -> Side:
+    return Side(index + 1, pieces)
+
+
+def _pieces(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+    whole = (Piece(before, True),), (Piece(after, True),)
+    if max(len(before), len(after)) > MAX_LINE:
+        return whole
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    if matcher.ratio() < SIMILAR:
+        return whole
+    old, new = [], []
+    for tag, a, b, c, d in matcher.get_opcodes():
+        old.append(Piece(before[a:b], tag != "equal"))
+        new.append(Piece(after[c:d], tag != "equal"))
+    return tuple(piece for piece in old if piece.text), tuple(piece for piece in new if piece.text)
