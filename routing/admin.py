@@ -1,0 +1,236 @@
+"""Control pages of the console: policies (with the editor), routes, providers, deployments."""
+
+from functools import partial
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+
+from routing import services
+from routing.editor import page, views
+from routing.models import Deployment, Policy, PolicyVersion, Provider, Route, RouteCandidate
+from tenants.access import Role
+from tenants.admin import when
+from tenants.console import StaffAdmin, TenantOwnedAdmin, current_tenant, is_platform_staff, may, pill
+from tenants.models import Tenant
+
+
+def deployments_for(tenant: Tenant | None) -> "QuerySet[Deployment]":
+    """Those behind the routes that the tenant may use: its own and the platform's."""
+    return Deployment.objects.filter(Q(steps__route__tenant=tenant) | Q(steps__route__tenant=None), steps__isnull=False).distinct()
+
+
+@admin.register(Policy)
+class PolicyAdmin(TenantOwnedAdmin):
+    write_role = Role.EDITOR
+    platform_rows = True
+    fields: ClassVar = ["slug", "name"]
+    list_display: ClassVar = ["name_and_slug", "live", "draft", "last_change", "author", "scope"]
+    search_fields: ClassVar = ["slug", "name"]
+    list_before_template = "routing/policy_list_head.html"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        newest = PolicyVersion.objects.filter(policy=OuterRef("pk")).order_by("-number")
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                newest=Subquery(newest.values("number")[:1]),
+                changed_at=Subquery(newest.values("created_at")[:1]),
+                changed_by=Subquery(newest.values("author")[:1]),
+            )
+        )
+
+    @admin.display(description="Policy", ordering="slug")
+    def name_and_slug(self, policy: Policy) -> SafeString:
+        return format_html('{} <span class="relay-muted relay-small">{}</span>', policy.slug, policy.name)
+
+    @admin.display(description="Live", ordering="active_version")
+    def live(self, policy: Policy) -> SafeString:
+        return pill("active", "check", f"v{policy.active_version}") if policy.active_version else pill("plain", "remove", "None")
+
+    @admin.display(description="Draft")
+    def draft(self, policy: Any) -> SafeString | str:
+        return pill("draft", "edit", f"v{policy.newest}") if policy.newest and policy.newest > (policy.active_version or 0) else "–"
+
+    @admin.display(description="Last change", ordering="changed_at")
+    def last_change(self, policy: Any) -> SafeString | str:
+        return when(policy.changed_at)
+
+    @admin.display(description="By", ordering="changed_by")
+    def author(self, policy: Any) -> str:
+        return policy.changed_by or "–"
+
+    @admin.display(description="For", ordering="tenant__name")
+    def scope(self, policy: Policy) -> str:
+        return policy.tenant.name if policy.tenant else "everybody"
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return list(self.list_display)
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {"check": views.check, "try": views.attempt, "activate": views.activate, "rollback": views.rollback}
+        return [
+            path(
+                f"<path:object_id>/{name}/",
+                self.admin_site.admin_view(partial(view, self)),
+                name=f"routing_policy_{name}",
+            )
+            for name, view in pages.items()
+        ] + super().get_urls()
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return views.edit(self, request, object_id)
+
+    def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: Any) -> None:
+        author = request.user.get_username()
+        obj.pk = services.create_policy(tenant=obj.tenant, slug=obj.slug, name=obj.name, author=author).pk
+
+    def response_add(self, request: HttpRequest, obj: Policy, post_url_continue: str | None = None) -> HttpResponse:
+        return HttpResponseRedirect(page.address(request, obj))
+
+
+class CandidateInline(TabularInline):  # type: ignore[misc]
+    model = RouteCandidate
+    extra = 0
+    fields: ClassVar = ["position", "deployment"]
+    verbose_name = "candidate"
+    verbose_name_plural = "Candidates, in the order in which they are tried (a policy may order them anew)"
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        field = formset.form.base_fields.get("deployment")
+        if field is not None:
+            field.widget = getattr(field.widget, "widget", field.widget)
+            field.queryset = Deployment.objects.all() if is_platform_staff(request) else deployments_for(current_tenant(request))
+        return formset
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, Role.VIEWER)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.tenant_id is None:
+            return is_platform_staff(request)
+        return may(request, Role.ADMIN)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+
+@admin.register(Route)
+class RouteAdmin(TenantOwnedAdmin):
+    platform_rows = True
+    fields: ClassVar = ["name", "policy", "enabled"]
+    list_display: ClassVar = ["name", "policy", "candidates", "state", "scope"]
+    list_select_related: ClassVar = ["policy", "tenant"]
+    inlines: ClassVar = [CandidateInline]
+    search_fields: ClassVar = ["name"]
+    list_before_template = "routing/route_list_head.html"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        return super().get_queryset(request).prefetch_related("steps__deployment")
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return list(self.list_display)
+
+    @admin.display(description="Candidates, in order")
+    def candidates(self, route: Route) -> str:
+        return " → ".join(step.deployment.slug for step in route.steps.all()) or "none"
+
+    @admin.display(description="State", ordering="enabled")
+    def state(self, route: Route) -> SafeString:
+        return pill("ok", "check", "On") if route.enabled else pill("inactive", "block", "Off")
+
+    @admin.display(description="For", ordering="tenant__name")
+    def scope(self, route: Route) -> str:
+        return route.tenant.name if route.tenant else "everybody"
+
+
+class SharedAdmin(StaffAdmin):
+    """Rows of the platform that tenants may read, as far as their routes use them."""
+
+    staff_fields: ClassVar[list[str]] = []
+
+    def visible(self, request: HttpRequest) -> "QuerySet[Deployment]":
+        return deployments_for(current_tenant(request))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, Role.VIEWER)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        hidden = [] if is_platform_staff(request) else self.staff_fields
+        return [field.name for field in self.opts.fields if field.editable and not field.primary_key and field.name not in hidden]
+
+
+@admin.register(Provider)
+class ProviderAdmin(SharedAdmin):
+    staff_fields: ClassVar = ["base_url", "credential_env"]
+    list_display: ClassVar = ["name", "slug", "kind", "models", "state"]
+    search_fields: ClassVar = ["slug", "name"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows = super().get_queryset(request)
+        if is_platform_staff(request):
+            return rows.prefetch_related("deployments")
+        shown = self.visible(request)
+        return rows.filter(deployments__in=shown).distinct()
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [name for name in self.list_display if name != "models" or is_platform_staff(request)]
+
+    @admin.display(description="Deployments")
+    def models(self, provider: Provider) -> str:
+        return ", ".join(deployment.slug for deployment in provider.deployments.all()) or "none"
+
+    @admin.display(description="State", ordering="enabled")
+    def state(self, provider: Provider) -> SafeString:
+        return pill("ok", "check", "On") if provider.enabled else pill("inactive", "block", "Off")
+
+
+class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Deployment
+        fields = "__all__"  # noqa: DJ007  # staff only; the page names its fields
+
+    def clean_options(self) -> dict[str, Any]:
+        options = self.cleaned_data["options"] or {}
+        if not isinstance(options, dict) or "\\u0000" in forms.JSONField().prepare_value(options):
+            raise ValidationError('Must be a JSON object like {"mean_ms": 200}.')
+        return options
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(SharedAdmin):
+    form = DeploymentForm
+    staff_fields: ClassVar = ["options"]
+    list_display: ClassVar = ["slug", "provider", "model", "capacity", "price", "state"]
+    list_select_related: ClassVar = ["provider"]
+    search_fields: ClassVar = ["slug", "model"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows = super().get_queryset(request)
+        return rows if is_platform_staff(request) else rows.filter(pk__in=self.visible(request))
+
+    @admin.display(description="Price in / out, per million")
+    def price(self, deployment: Deployment) -> str:
+        prices = (deployment.price_in_microusd, deployment.price_out_microusd)
+        return " / ".join(f"${price / 1_000_000:,.2f}" if price else "$0" for price in prices)
+
+    @admin.display(description="State", ordering="enabled")
+    def state(self, deployment: Deployment) -> SafeString:
+        if not deployment.enabled:
+            return pill("inactive", "block", "Off")
+        on = deployment.provider.enabled
+        return pill("ok", "check", "On") if on else pill("limited", "block", "Provider is off")
