@@ -95,3 +95,13 @@ def from_right(left: float) -> str:
 @register.filter
 def lit(source: str) -> SafeString:
     return highlighted(source)
+
+
+@register.filter
+def half(value: float) -> float:
+    return value / 2
+
+
+@register.filter
+def seconds(value: float) -> str:
+    return formats.duration(value * 1000)
