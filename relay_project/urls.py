@@ -9,5 +9,6 @@ urlpatterns = [
     path("", include("django_prometheus.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/traces/", include("traces.viewer.urls")),
     path("admin/", admin.site.urls),
 ]
