@@ -84,7 +84,7 @@ async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | No
         return None
     stored = _stored_from(exchange, found)
     exchange.cached("semantic", stored, started=started, clock=runtime.clock(), now=now)
-    runtime.background(runtime.semantic.touch(schema=caller.schema, entry_id=found.entry.id, now=now))
+    runtime.background(runtime.semantic.touch(schema=caller.schema, entry=found.entry.id, now=now))
     return stored
 
 

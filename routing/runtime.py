@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import orjson
@@ -160,21 +161,21 @@ class Runtime:
             self.background(self.finish(exchange))
 
     async def _store_semantic(self, exchange: Exchange, answer: bytes) -> None:
-        question, draft, now = exchange.question, exchange.draft, self.now()
+        question, draft = exchange.question, exchange.draft
         assert question is not None
         await self.semantic.store(
             schema=exchange.caller.schema,
             scope=question.scope,
-            question=question.text,
+            text=question.text,
             vector=question.vector,
             answer=answer,
-            source_trace=draft.id,
+            source_trace=UUID(draft.id),
             policy=draft.policy,
             policy_version=draft.policy_version,
             deployment=draft.deployment,
             model=draft.model,
-            now=now,
-            expires_at=now + exchange.the_plan.cache.ttl_s,
+            now=self.now(),
+            ttl_s=exchange.the_plan.cache.ttl_s,
         )
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from routing.documents import problems_of
 from routing.models import Deployment, Policy, Provider, Route, RouteCandidate
-from routing.services import activate_version, save_version
+from routing.services import import_policy
 from tenants.models import Tenant, User
 from tenants.services import create_tenant
 from traces.samples import write_samples
@@ -56,11 +56,11 @@ def seed_policy(path: Path) -> Policy:
     if problems:
         first = problems[0]
         raise CommandError(f"POLICY_PATH: {path}, line {first.line}: {first.path}: {first.message}")
-    policy, _ = Policy.objects.get_or_create(tenant=None, slug="demo", defaults={"name": "Demo"})
-    if not policy.versions.filter(text=text).exists():
-        version = save_version(policy=policy, text=text, note=f"Loaded from {path.name}", author="seed")
-        activate_version(policy=policy, number=version.number)
-    return policy
+    policy = Policy.objects.filter(tenant=None, slug="demo").first()
+    if policy is None or not policy.versions.filter(text=text).exists():
+        note = f"Loaded from {path.name}"
+        import_policy(tenant=None, slug="demo", text=text, activated=True, note=note, author="seed")
+    return Policy.objects.get(tenant=None, slug="demo")
 
 
 def seed_providers() -> None:
