@@ -18,7 +18,7 @@ from relay_project.embedded.processes import Program, spawn, stop, wait_until
 from relay_project.embedded.state import open_state_dir
 
 PASSWORD = "throwaway"
-FORGOTTEN = {"PORT", "OLLAMA_HOST", "POLICY_PATH"}
+FORGOTTEN = {"PORT", "OLLAMA_HOST", "POLICY_PATH", "DATABASE_URL", "REDIS_URL"}
 
 
 @dataclass(slots=True)
