@@ -3,7 +3,7 @@
 import orjson
 
 from caching.core.keys import exact_key, semantic_scope, semantic_text
-from caching.embedders import embed_text
+from caching.embedders import embedder
 from caching.exact import Stored, get_command, parse
 from caching.semantic import Lookup
 from routing.answers import usage_of
@@ -73,7 +73,10 @@ async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | No
     scope = semantic_scope(
         signature=plan.signature, body=request.body, scope=caller.key_id if plan.cache.scope == "key" else ""
     )
-    vector = await embed_text(text)
+    vector = await embedder().embed_text(text)
+    if vector is None:
+        exchange.semantic_skipped("The question is too long to compare by meaning, or too many wait to be compared.")
+        return None
     exchange.question = SemanticQuestion(scope, text, vector)
     now = runtime.now()
     found = await runtime.semantic.lookup(

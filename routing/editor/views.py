@@ -18,7 +18,7 @@ from routing.editor.attempt import Attempt, read_attempt, run
 from routing.models import Policy, PolicyVersion
 from tenants.console import current_tenant
 
-Admin = ModelAdmin[Policy]
+Admin = ModelAdmin
 
 
 def find(admin: Admin, request: HttpRequest, object_id: str) -> Policy:
