@@ -110,7 +110,7 @@ class BoardPool:
             given.number = given.number or number
 
     def _divided(self, members: Mapping[str, Member], waits: set[str], limits: Mapping[str, int]) -> dict[str, Counter[str]]:
-        """"
+        """By process: the permits of the pool, and beside them those of each lane."""
         told: dict[str, Counter[str]] = {name: Counter() for name in members}
         for key, slots in {POOL: self.capacity, **limits}.items():
             claims = {name: self._claim(name, member, key, waits=name in waits) for name, member in members.items()}
