@@ -19,6 +19,7 @@ from caching.core.keys import entry_id
 from caching.embedders import Vector
 
 NEIGHBOURS = 5
+NEAR = 0.1  # below the threshold by no more than this: worth showing
 LOOKUP_TIMEOUT_MS = 250
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Entry:
 class Lookup:
     outcome: Literal["hit", "near", "miss"]
     threshold: float
-    similarity: float | None = None  # of `entry`, or of the nearest one below the threshold
+    similarity: float | None = None  # of `entry`, or of the nearest one
     entry: Entry | None = None
     refused_because: str | None = None
     examined: int = 0
@@ -128,7 +129,9 @@ class SemanticCache:
 
 def _best(rows: list[TupleRow], text: str, threshold: float) -> Lookup:
     """The nearest entry that the guard lets pass; else the nearest of all, with what spoke against it."""
-    refused: Lookup | None = None
+    if not rows:
+        return Lookup(outcome="miss", threshold=threshold)
+    reasons: list[str] = []
     for examined, (similarity, *columns) in enumerate(rows, 1):
         if similarity < threshold:
             break
@@ -136,11 +139,17 @@ def _best(rows: list[TupleRow], text: str, threshold: float) -> Lookup:
         reason = differs(entry.question, text)
         if reason is None:
             return Lookup(outcome="hit", threshold=threshold, similarity=similarity, entry=entry, examined=examined)
-        refused = refused or Lookup(
-            outcome="near", threshold=threshold, similarity=similarity, entry=entry, refused_because=reason, examined=len(rows)
-        )
-    nearest = rows[0][0] if rows else None
-    return refused or Lookup(outcome="miss", threshold=threshold, similarity=nearest, examined=len(rows))
+        reasons.append(reason)
+    similarity, *columns = rows[0]
+    near = similarity >= threshold - NEAR
+    return Lookup(
+        outcome="near" if near else "miss",
+        threshold=threshold,
+        similarity=similarity,
+        entry=_entry(columns) if near else None,
+        refused_because=reasons[0] if reasons else None,
+        examined=len(rows),
+    )
 
 
 def _entry(columns: list[Any]) -> Entry:
