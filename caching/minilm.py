@@ -24,7 +24,8 @@ class Linear:
     bias: Floats
 
     def __call__(self, x: Floats) -> Floats:
-        return x @ self.weight + self.bias
+        y: Floats = x @ self.weight + self.bias
+        return y
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Norm:
     def __call__(self, x: Floats) -> Floats:
         centred = x - x.mean(-1, keepdims=True)
         scale = np.sqrt((centred * centred).mean(-1, keepdims=True) + _EPSILON)
-        return centred / scale * self.weight + self.bias
+        y: Floats = centred / scale * self.weight + self.bias
+        return y
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class MiniLM:
         x: Floats = self._norm(self._words[tokens] * self._word_scales[tokens] + self._places[: len(tokens)])
         for layer in self._layers:
             x = layer(x)
-        mean = x.mean(0)
+        mean: Floats = x.mean(0)
         return mean / np.float32(np.linalg.norm(mean))
 
 
@@ -104,12 +106,18 @@ def _norm(found: dict[str, Tensor], name: str) -> Norm:
 
 def _softmax(x: Floats) -> Floats:
     raised = np.exp(x - x.max(-1, keepdims=True))
-    return raised / raised.sum(-1, keepdims=True)
+    shares: Floats = raised / raised.sum(-1, keepdims=True)
+    return shares
 
 
 def _gelu(x: Floats) -> Floats:
     """x * Phi(x), with the error function to 1.5e-7 after Abramowitz and Stegun, 7.1.26."""
     z = np.abs(x) * np.float32(0.5**0.5)
     t = 1 / (1 + np.float32(0.3275911) * z)
-    tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * np.exp(-z * z)
-    return np.where(x > 0, x * (1 - tail / 2), x * tail / 2)
+    tail = (
+        t
+        * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+        * np.exp(-z * z)
+    )
+    y: Floats = np.where(x > 0, x * (1 - tail / 2), x * tail / 2)
+    return y

@@ -1,4 +1,4 @@
-"""Seen before: answers that may serve another wording of the question, in the schema of the tenant that paid for them."""
+"""Seen before: answers that may serve another wording of the question, in the schema of the tenant that paid for it."""
 
 from typing import ClassVar
 

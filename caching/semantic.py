@@ -65,8 +65,8 @@ LIMIT %(neighbours)s
 """
 
 _STORE = """
-INSERT INTO {table} (id, created_at, expires_at, scope, embedding, question, answer, source_trace, policy, policy_version,
-                     deployment, model, hits)
+INSERT INTO {table} (id, created_at, expires_at, scope, embedding, question, answer, source_trace, policy,
+                     policy_version, deployment, model, hits)
 VALUES (%(id)s, %(created_at)s, %(expires_at)s, %(scope)s, %(vector)s::public.vector, %(question)s, %(answer)s::jsonb,
         %(source_trace)s, %(policy)s, %(policy_version)s, %(deployment)s, %(model)s, 0)
 ON CONFLICT (id) DO UPDATE SET

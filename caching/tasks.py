@@ -10,7 +10,7 @@ from tenants.models import Tenant
 log = logging.getLogger(__name__)
 
 
-@shared_task(name="caching.tasks.purge_expired")
+@shared_task(name="caching.tasks.purge_expired")  # type: ignore[untyped-decorator]
 def purge_expired() -> int:
     """One tenant's broken schema does not keep the others from being purged."""
     purged = 0

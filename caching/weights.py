@@ -29,7 +29,7 @@ def _tensor(message: memoryview) -> tuple[str, Tensor]:
     shape: list[int] = []
     for number, value in _fields(message):
         if number == _TENSOR_DIMS:
-            shape += [value] if isinstance(value, int) else _varints(value)
+            shape.append(value)
         fields[number] = value
     data = fields.get(_TENSOR_RAW, fields.get(_TENSOR_FLOATS, b""))
     return bytes(fields[_TENSOR_NAME]).decode(), np.frombuffer(data, _TYPES[fields[_TENSOR_TYPE]]).reshape(shape)
@@ -46,14 +46,6 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
         size, at = (8, at) if key & 7 == 1 else (4, at) if key & 7 == 5 else _varint(message, at)
         yield key >> 3, message[at : at + size]
         at += size
-
-
-def _varints(message: memoryview) -> list[int]:
-    found, at = [], 0
-    while at < len(message):
-        value, at = _varint(message, at)
-        found.append(value)
-    return found
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

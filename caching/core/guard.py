@@ -3,7 +3,7 @@ together as a true paraphrase. The guard looks for differences that change an an
 
 from collections.abc import Collection, Iterator
 
-from caching.core.quantities import quantities
+from caching.core.quantities import MONTHS, quantities
 from caching.core.reading import Reading, read
 from caching.core.words import CONTRASTS, FUNCTION_WORDS, NEGATIONS, QUESTION_WORDS
 
@@ -41,7 +41,8 @@ def _names(one: Reading, other: Reading) -> str | None:
 
 def _missing_names(one: Reading, other: Reading) -> list[str]:
     known = {_singular(word) for word in other.words}
-    return sorted(name for name in one.names if name not in FUNCTION_WORDS and _singular(name) not in known)
+    no_names = FUNCTION_WORDS | MONTHS.keys()
+    return sorted(name for name in one.names if name not in no_names and _singular(name) not in known)
 
 
 def _symbols(one: Reading, other: Reading) -> str | None:

@@ -6,39 +6,43 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from caching.core.reading import Token
+from caching.core.words import words
 
 _SMALL = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split()
+        words("""
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen
+    """)
     )
 }
-_TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate(words("twenty thirty forty fifty sixty seventy eighty ninety"), start=2)
+}
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _SUFFIXES = {"k": 1_000, "m": 10**6, "mn": 10**6, "bn": 10**9, "b": 10**9}
 _ORDINALS = {
     word: value
-    for value, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
+    for value, word in enumerate(words("first second third fourth fifth sixth seventh eighth ninth tenth"), start=1)
 }
-_MONTHS = {
+MONTHS = {
     spelling: value
     for value, name in enumerate(
-        "january february march april may june july august september october november december".split(), 1
+        words("january february march april may june july august september october november december"), start=1
     )
     for spelling in (name, name[:3], name[:4])
 }
-_UNITS = {
-    spelling: same.split()[0]
-    for same in (
-        "% percent percentage pct;$ dollar usd buck;€ euro eur;£ gbp quid;¥ yen;km kilometer kilometre;m meter metre"
-        ";cm centimeter centimetre;mm millimeter millimetre;mile mi;foot feet ft;inch inches;kg kilogram kilo;g gram;lb pound;oz ounce"
-        ";l liter litre;ml milliliter millilitre;s second sec;ms millisecond;minute min;hour hr h;day;week wk;month;year yr"
-        ";line;sentence;word;paragraph;page;bullet;step;point;token;character char;byte;kb kilobyte;mb megabyte;gb gigabyte;tb terabyte"
-        ";celsius °c;fahrenheit °f;am a.m;pm p.m;st nd rd th"
-    ).split(";")
-    for spelling in same.split()
-}
+_SAME_UNITS = """
+% percent percentage pct; $ dollar usd buck; € euro eur; £ gbp quid; ¥ yen; am a.m; pm p.m; st nd rd th;
+km kilometer kilometre; m meter metre; cm centimeter centimetre; mm millimeter millimetre; mile mi; foot feet ft;
+inch inches; kg kilogram kilo; g gram; lb pound; oz ounce; l liter litre; ml milliliter millilitre;
+s second sec; ms millisecond; minute min; hour hr h; day; week wk; month; year yr; celsius °c; fahrenheit °f;
+line; sentence; word; paragraph; page; bullet; step; point; token; character char;
+byte; kb kilobyte; mb megabyte; gb gigabyte; tb terabyte
+"""
+_UNITS = {spelling: same.split()[0] for same in _SAME_UNITS.split(";") for spelling in same.split()}
 _BEFORE_A_UNIT = frozenset(("a", "an", "per", "each", "every", "split"))
 _BEFORE_A_MONTH = frozenset(("in", "of", "since", "until", "by", "from", "last", "next", "this", "during"))
 
@@ -82,8 +86,8 @@ def _spelled_at(tokens: Sequence[Token], at: int) -> tuple[list[Quantity], int]:
     word, before = tokens[at].lower, tokens[at - 1].lower if at else ""
     if word in _ORDINALS and not (word == "second" and (before in _BEFORE_A_UNIT)):
         return [Quantity(Fraction(_ORDINALS[word]), "st")], at + 1
-    if word in _MONTHS and (word not in ("may", "march", "mar", "dec", "sept") or _dated(tokens, at, before)):
-        return [Quantity(Fraction(_MONTHS[word]), "month of the year")], at + 1
+    if word in MONTHS and (word not in ("may", "march", "mar", "dec", "sept") or _dated(tokens, at, before)):
+        return [Quantity(Fraction(MONTHS[word]), "month of the year")], at + 1
     value, end = _spelled(tokens, at)
     if value is None:
         return [], at + 1
@@ -97,7 +101,7 @@ def _dated(tokens: Sequence[Token], at: int, before: str) -> bool:
 
 
 def _spelled(tokens: Sequence[Token], at: int) -> tuple[Fraction | None, int]:
-    """"two hundred and five" -> 205; "a thousand" -> 1000; "a cat" -> None."""
+    """ "two hundred and five" -> 205; "a thousand" -> 1000; "a cat" -> None."""
     total, part, room, start = 0, 0, 1_000, at
     if tokens[at].lower in ("a", "an") and at + 1 < len(tokens) and tokens[at + 1].lower in _SCALES:
         part, at = 1, at + 1
@@ -109,7 +113,7 @@ def _spelled(tokens: Sequence[Token], at: int) -> tuple[Fraction | None, int]:
             part, room = part + _TENS[word], 10
         elif word in _SCALES and at > start:
             total, part, room = _scale(total, part, word)
-        elif not (word in ("and", "-") and _goes_on(tokens, at, room)):
+        elif word not in ("and", "-") or not (at > start and _goes_on(tokens, at, room)):
             break
         at += 1
     return (Fraction(total + part), at) if at > start else (None, at)
@@ -122,8 +126,10 @@ def _scale(total: int, part: int, word: str) -> tuple[int, int, int]:
 
 
 def _goes_on(tokens: Sequence[Token], at: int, room: int) -> bool:
+    """At the "and" or the hyphen inside a number: two hundred and five, twenty-one."""
     following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
-    return room < 1_000 and (_SMALL | _TENS).get(following, room) < room and (tokens[at].lower == "-" or room == 100)
+    joins = room == 10 if tokens[at].lower == "-" else tokens[at - 1].lower in _SCALES
+    return joins and (_SMALL | _TENS).get(following, room) < room
 
 
 def _scaled(value: Fraction, tokens: Sequence[Token], at: int) -> tuple[Fraction, int]:

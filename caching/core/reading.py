@@ -5,7 +5,9 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
-_STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2212": "-"})
+_STRAIGHT = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2212": "-"}
+)
 
 _QUOTED = re.compile(r"```(.+?)```|`([^`]+)`|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)", re.DOTALL)
 
@@ -64,9 +66,11 @@ class Reading:
     @cached_property
     def signs(self) -> tuple[str, ...]:
         """Operators beside numbers and variables, then every letter or sign that the embedder may not tell apart."""
-        around = [("", *self.texts[:-1]), self.texts, (*self.texts[1:], "")]
-        operators = [sign for before, sign, after in zip(*around, strict=True) if _operates(before, sign, after)]
-        return tuple(operators + sorted(text.lower() for text in self.texts if not text.isascii() and text not in _MONEY))
+        around = zip(("", *self.texts), self.texts, (*self.texts[1:], ""), strict=False)
+        operators = [sign for before, sign, after in around if _operates(before, sign, after)]
+        return tuple(
+            operators + sorted(text.lower() for text in self.texts if not text.isascii() and text not in _MONEY)
+        )
 
     @cached_property
     def texts(self) -> tuple[str, ...]:

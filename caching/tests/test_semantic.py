@@ -13,6 +13,7 @@ from caching.embedders import embedder
 from caching.models import SemanticEntry
 from caching.semantic import Lookup, SemanticCache
 from caching.tests.conftest import NOW, SCOPE, TRACE, in_thread, vector_at
+from tenants.models import Tenant
 
 Store = Callable[..., Awaitable[bool]]
 Ask = Callable[..., Awaitable[Lookup]]
@@ -94,7 +95,9 @@ async def test_what_lies_below_the_threshold_does_not_answer(
     assert (found.entry is None) == (outcome == "miss")
 
 
-async def test_the_same_question_replaces_its_entry(store: Store, ask: Ask, cache: SemanticCache, tenant_a: Any) -> None:
+async def test_the_same_question_replaces_its_entry(
+    store: Store, ask: Ask, cache: SemanticCache, tenant_a: Any
+) -> None:
     await store(tenant_a, QUESTION, answer=b'{"v": 1}')
     await store(tenant_a, QUESTION, answer=b'{"v": 2}', now=NOW + 0.5)
     found = await ask(tenant_a, QUESTION)
@@ -115,7 +118,7 @@ async def test_a_small_scope_is_found_among_many_nearer_strangers(store: Store, 
 
 
 async def test_a_database_that_is_away_is_a_miss(tenant_a: Any) -> None:
-    async with AsyncConnectionPool("host=127.0.0.1 port=1", min_size=0, open=False) as pool:
+    async with AsyncConnectionPool("host=127.0.0.1 port=1", min_size=0, max_size=1, open=False) as pool:
         found = await SemanticCache(pool).lookup(
             schema=tenant_a.schema_name, scope=SCOPE, text=QUESTION, vector=vector_at(0), threshold=0.9, now=NOW
         )
@@ -142,12 +145,25 @@ async def test_only_its_own_tenant_can_forget_an_entry(store: Store, ask: Ask, t
     assert (await ask(tenant_a, QUESTION)).outcome == "miss"
 
 
-async def test_the_hourly_purge_takes_what_expired_from_every_tenant(store: Store, tenant_a: Any, tenant_b: Any) -> None:
+async def test_the_hourly_purge_takes_what_expired_from_every_tenant(
+    store: Store, tenant_a: Any, tenant_b: Any
+) -> None:
     for tenant in (tenant_a, tenant_b):
         await store(tenant, "old", now=0)
         await store(tenant, "fresh", ttl_s=10 * 365 * 86_400)
     assert await in_thread(tasks.purge_expired)() == 2
     assert (await _row(tenant_a)).question == "fresh"
+
+
+async def test_a_tenant_without_a_schema_does_not_stop_the_purge(store: Store, tenant_a: Any) -> None:
+    await store(tenant_a, "old", now=0)
+    # bulk_create: save() would make the schema
+    gone = Tenant(schema_name="gone", slug="gone", name="Gone")
+    await in_thread(Tenant.objects.bulk_create)([gone])
+    try:
+        assert await in_thread(tasks.purge_expired)() == 1
+    finally:
+        await in_thread(Tenant.objects.filter(slug="gone").delete)()
 
 
 async def _row(tenant: Any) -> SemanticEntry:
