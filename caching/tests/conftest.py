@@ -42,8 +42,9 @@ def vector_at(degrees: float) -> Vector:
 def store(cache: SemanticCache) -> Callable[..., Any]:
     async def _store(tenant: Any, question: str, **changed: Any) -> bool:
         values: dict[str, Any] = {
-            "scope": SCOPE, "vector": vector_at(0), "answer": orjson.dumps({"answer to": question}),
-            "source_trace": TRACE, "policy": "demo", "policy_version": 3, "deployment": "local", "model": "smollm2", "now": NOW, "ttl_s": 60,
+            "scope": SCOPE, "vector": vector_at(0), "answer": orjson.dumps({"answer to": question}), "now": NOW,
+            "source_trace": TRACE, "policy": "demo", "policy_version": 3, "deployment": "local", "model": "smollm2",
+            "ttl_s": 60,
         }  # fmt: skip
         return await cache.store(schema=tenant.schema_name, text=question, **values | changed)
 

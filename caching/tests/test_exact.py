@@ -8,7 +8,8 @@ from caching.exact import LARGEST_VALUE, Stored, get_command, parse, put_command
 
 STORED = Stored(
     answer=b'{"id": "x",\n "choices": []}', trace_id="01990000-0000-7000-8000-000000000001", policy="demo",
-    policy_version=3, deployment="local", model="smollm2", created_at=1_000.5, tokens_in=9, tokens_out=30, cost_microusd=12,
+    policy_version=3, deployment="local", model="smollm2", created_at=1_000.5, tokens_in=9, tokens_out=30,
+    cost_microusd=12,
 )  # fmt: skip
 
 
