@@ -70,10 +70,6 @@ def embedder() -> Embedder:
     return Embedder()
 
 
-async def embed_text(text: str) -> Vector | None:
-    return await embedder().embed_text(text)
-
-
 def _model_file() -> Path:
     package = find_spec(_MODEL_PACKAGE)
     if package is None or package.origin is None:

@@ -21,7 +21,7 @@ def differs(stored: str, asked: str) -> str | None:
 
 
 def _quotations(one: Reading, other: Reading) -> str | None:
-    if len(one.quoted) > 1 and one.quoted != other.quoted:
+    if one.quoted and other.quoted and len(one.quoted + other.quoted) > 2 and one.quoted != other.quoted:
         return "the quotations differ"
     missing = [text for a, b in ((one, other), (other, one)) for text in a.quoted if text not in b.flat]
     return f"only one of them quotes {_shown(missing[:1])}" if missing else None
@@ -92,7 +92,7 @@ def _order(one: Reading, other: Reading) -> str | None:
     if swapped:
         return f"{_shown(swapped[:1])} stands on the other side"
     same_words = sorted(one.words) == sorted(other.words)
-    if same_words and " ".join(one.words) not in " ".join(other.words * 2):
+    if same_words and f" {' '.join(one.words)} " not in f" {' '.join(other.words * 2)} ":
         return "the same words in another order"
     return None
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from caching import embedders
-from caching.embedders import MOST_WAITING, Embedder, embed_text, embedder
+from caching.embedders import MOST_WAITING, Embedder, embedder
 
 
 def test_alike_questions_lie_close_and_others_far() -> None:
@@ -29,7 +29,7 @@ def test_the_vectors_are_those_of_onnx_runtime() -> None:
 
 async def test_embedding_leaves_the_event_loop_free() -> None:
     turns = 0
-    work = asyncio.ensure_future(embed_text("word " * 200))
+    work = asyncio.ensure_future(embedder().embed_text("word " * 200))
     while not work.done():
         turns += 1
         await asyncio.sleep(0)
@@ -38,14 +38,14 @@ async def test_embedding_leaves_the_event_loop_free() -> None:
 
 
 async def test_a_text_that_would_be_cut_gets_no_vector() -> None:
-    assert await embed_text("word " * 254) is not None
-    assert await embed_text("word " * 255) is None
+    assert await embedder().embed_text("word " * 254) is not None
+    assert await embedder().embed_text("word " * 255) is None
 
 
 async def test_too_many_waiting_texts_are_sent_on_without_one() -> None:
-    vectors = await asyncio.gather(*(embed_text("tea") for _ in range(MOST_WAITING + 5)))
+    vectors = await asyncio.gather(*(embedder().embed_text("tea") for _ in range(MOST_WAITING + 5)))
     assert sum(vector is None for vector in vectors) == 5
-    assert await embed_text("tea") is not None
+    assert await embedder().embed_text("tea") is not None
 
 
 def test_a_missing_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
