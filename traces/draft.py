@@ -103,9 +103,7 @@ class TraceDraft:
         return record
 
 
-RECORDED = tuple(
-    name for name in TraceDraft.__dataclass_fields__ if name not in ("started_monotonic", "keep_content")
-)  # fmt: skip
+RECORDED = tuple(name for name in TraceDraft.__dataclass_fields__ if name not in ("started_monotonic", "keep_content"))
 
 
 def _without_content(draft: TraceDraft) -> dict[str, Any]:
