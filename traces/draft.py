@@ -11,7 +11,7 @@ SpanKind = Literal["gate", "cache", "decision", "waiting", "upstream", "stream",
 class TraceDraft:
     """The columns of ``Trace`` with a few more. Headers never enter: they carry secrets.
 
-    ``started_monotonic`` and every ``now`` here are seconds of the same monotonic clock; ``started_at`` is epoch seconds.
+    ``started_monotonic`` and every ``now`` here are seconds of one monotonic clock; ``started_at`` is epoch seconds.
     """
 
     id: str
@@ -80,7 +80,7 @@ class TraceDraft:
                 "kind": kind,
                 "start_ms": round(start_ms, 3),
                 "duration_ms": round(duration_ms, 3),
-                "detail": attributes,
+                "attributes": attributes,
             }
         )
         return number
@@ -107,10 +107,11 @@ RECORDED = tuple(name for name in TraceDraft.__dataclass_fields__ if name not in
 
 
 def _without_content(draft: TraceDraft) -> dict[str, Any]:
-    """A provider's error may quote the prompt, and so may a cache's reason to refuse; both go as well."""
+    """A provider's error may quote the prompt, and so may what is said of it or a cache's reason to refuse: all go."""
     cache = draft.cache_json
     return {
         "prompt_line": "",
+        "reason": draft.error_code or draft.reason,
         "request_json": None,
         "response_json": None,
         "cache_json": None if cache is None else {**cache, "question": None, "refused_because": None},

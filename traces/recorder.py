@@ -20,7 +20,7 @@ log = logging.getLogger("relay.traces.recorder")
 
 
 def append_command(record: Mapping[str, Any]) -> tuple[bytes | str, ...]:
-    """The XADD that goes into the request's last round trip. Sending it twice does no harm: the id says it is the same."""
+    """The XADD that goes into the request's last round trip. Sent twice it does no harm: the trace's id is the same."""
     return "XADD", STREAM, "*", FIELD, dump(record)
 
 

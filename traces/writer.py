@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import redis
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection
@@ -25,6 +25,7 @@ CLAIM_EVERY_S, CLAIM_IDLE_MS = 10.0, 30_000
 BACKOFF_S, MAX_BACKOFF_S = 0.1, 2.0
 log = logging.getLogger("relay.traces.writer")
 
+Delivered = tuple[bytes, dict[bytes, bytes] | None]  # the fields are None if the entry was removed meanwhile
 Unstorable = (Unreadable, DataError, IntegrityError, ProgrammingError)
 
 
@@ -45,7 +46,7 @@ class Counts:
 class TraceWriter:
     """``name`` tells writers apart. One that comes back under its name goes on with what it had not finished."""
 
-    def __init__(self, client: "redis.Redis[bytes]", name: str) -> None:
+    def __init__(self, client: redis.Redis, name: str) -> None:
         self.counts = Counts()
         self._redis = client
         self._name = name
@@ -85,24 +86,24 @@ class TraceWriter:
         self._away, self._backoff = "", BACKOFF_S
         return bool(found)
 
-    def _next(self) -> list[tuple[bytes, dict[bytes, bytes] | None]]:
+    def _next(self) -> list[Delivered]:
         if self._unfinished:
             found = self._read("0", block=None)
             if found:
                 return found
             self._unfinished = False
         if time.monotonic() - self._claimed_at >= CLAIM_EVERY_S:
-            claimed = self._redis.xautoclaim(STREAM, GROUP, self._name, CLAIM_IDLE_MS, count=BATCH)[1]
-            if claimed:
-                return list(claimed)
+            reply = cast(Any, self._redis.xautoclaim(STREAM, GROUP, self._name, CLAIM_IDLE_MS, count=BATCH))
+            if reply[1]:
+                return list(reply[1])
             self._claimed_at = time.monotonic()
         return self._read(">", block=BLOCK_MS)
 
-    def _read(self, start: str, block: int | None) -> list[tuple[bytes, dict[bytes, bytes] | None]]:
-        reply = self._redis.xreadgroup(GROUP, self._name, {STREAM: start}, count=BATCH, block=block)
+    def _read(self, start: str, block: int | None) -> list[Delivered]:
+        reply = cast(Any, self._redis.xreadgroup(GROUP, self._name, {STREAM: start}, count=BATCH, block=block))
         return list(reply[0][1]) if reply else []
 
-    def _handle(self, found: Sequence[tuple[bytes, dict[bytes, bytes] | None]]) -> None:
+    def _handle(self, found: Sequence[Delivered]) -> None:
         self._unfinished = True  # until all is acknowledged: a failure on the way reads it again
         by_tenant: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for raw_id, fields in found:
@@ -172,10 +173,10 @@ class TraceWriter:
         self._backoff = min(self._backoff * 2, MAX_BACKOFF_S)
 
 
-def retry_dead(client: "redis.Redis[bytes]") -> int:
+def retry_dead(client: redis.Redis) -> int:
     """Put what was set aside back into the stream, say after a migration; how many entries that were."""
     moved = 0
-    while found := client.xrange(DEAD, count=BATCH):
+    while found := cast(list[tuple[bytes, dict[bytes, bytes]]], client.xrange(DEAD, count=BATCH)):
         with client.pipeline(transaction=True) as pipeline:
             for entry_id, fields in found:
                 pipeline.xadd(STREAM, {FIELD: fields[FIELD.encode()]})

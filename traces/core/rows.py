@@ -31,7 +31,9 @@ def read_entry(data: bytes) -> dict[str, Any]:
         record = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"not JSON: {error}") from None
-    if not isinstance(record, dict) or not all(isinstance(record.get(name), str) for name in ("id", "tenant", "schema")):
+    if not isinstance(record, dict) or not all(
+        isinstance(record.get(name), str) for name in ("id", "tenant", "schema")
+    ):
         raise Unreadable("no id, tenant and schema")
     if b"\\u0000" in data:  # PostgreSQL refuses NUL in text and jsonb
         return dict(storable(record))

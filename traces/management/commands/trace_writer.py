@@ -1,4 +1,4 @@
-"""`manage.py trace_writer`: moves finished traces from Redis into PostgreSQL. Any number may run, under different names."""
+"""`manage.py trace_writer`: moves finished traces from Redis into PostgreSQL. Several may run, each with its --name."""
 
 import signal
 import socket
@@ -16,7 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="end when the stream is empty")
-        parser.add_argument("--name", default=socket.gethostname(), help="tells writers apart (default: the host's name)")
+        parser.add_argument(
+            "--name", default=socket.gethostname(), help="tells writers apart (default: the host's name)"
+        )
         parser.add_argument("--retry-dead", action="store_true", help="first try again what could not be stored")
 
     def handle(self, *args: Any, **options: Any) -> None:
