@@ -13,7 +13,7 @@ class Text:
 
 REPORT = (
     "The migration of the billing service started at 09:10. At 09:24 the error rate rose to 3 percent because the "
-    "new connection pool was smaller than the old one. The team raised the limit at 09:31; the queue was empty by 09:40. "
+    "new connection pool was smaller than the old one. The team raised the limit at 09:31; it was calm by 09:40. "
     "Two invoices were sent twice; both customers were told on the same day. "
 )
 MINUTES = (

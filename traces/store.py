@@ -36,7 +36,7 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
             lines.pop(known, None)
         if lines:
             columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in COLUMNS)
-            with cursor.copy(COPY.format(table=table, columns=columns)) as copy:
+            with connection.wrap_database_errors, cursor.copy(COPY.format(table=table, columns=columns)) as copy:
                 copy.write(b"".join(lines.values()))
         used = _last_uses(records)
         if used:

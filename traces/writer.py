@@ -51,6 +51,7 @@ class TraceWriter:
         self._redis = client
         self._name = name
         self._stopping = False
+        self._grouped = False  # the consumer group exists
         self._unfinished = True  # entries were delivered to us that are not acknowledged
         self._claimed_at = float("-inf")
         self._away = ""
@@ -69,11 +70,8 @@ class TraceWriter:
             except (OperationalError, InterfaceError) as error:
                 connection.close()
                 self._wait_for("PostgreSQL", error)
-            except redis.ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-                self._create_group()
             except (redis.RedisError, OSError) as error:
+                self._grouped = self._grouped and "NOGROUP" not in str(error)  # Redis lost its data: make it again
                 self._wait_for("Redis", error)
 
     def _step(self) -> bool:
@@ -87,6 +85,8 @@ class TraceWriter:
         return bool(found)
 
     def _next(self) -> list[Delivered]:
+        if not self._grouped:
+            self._create_group()
         if self._unfinished:
             found = self._read("0", block=None)
             if found:
@@ -162,6 +162,7 @@ class TraceWriter:
         except redis.ResponseError as error:
             if "BUSYGROUP" not in str(error):  # another writer was quicker
                 raise
+        self._grouped = True
 
     def _wait_for(self, what: str, error: Exception) -> None:
         """One line a change of state; the entries stay in the stream meanwhile."""
