@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    reset_queries,
+)
 
 from traces.core.rows import Unreadable, read_entry
 from traces.recorder import FIELD, STREAM
@@ -76,6 +84,7 @@ class TraceWriter:
 
     def _step(self) -> bool:
         """One batch; False if there was nothing to do."""
+        reset_queries()  # with DEBUG on, Django remembers each
         found = self._next()
         if found:
             self._handle(found)
@@ -106,9 +115,11 @@ class TraceWriter:
     def _handle(self, found: Sequence[Delivered]) -> None:
         self._unfinished = True  # until all is acknowledged: a failure on the way reads it again
         by_tenant: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        self._acknowledge([raw_id.decode() for raw_id, fields in found if not fields])
         for raw_id, fields in found:
-            data = (fields or {}).get(FIELD.encode(), b"")
-            entry_id = raw_id.decode()
+            if not fields:
+                continue
+            data, entry_id = fields.get(FIELD.encode(), b""), raw_id.decode()
             try:
                 record = read_entry(data)
                 by_tenant[record["tenant"], record["schema"]].append(Entry(entry_id, data, record))

@@ -23,7 +23,11 @@ def test_whatever_comes_can_be_written_and_holds_no_nul(value: Any) -> None:
     assert b"\\u0000" not in data.replace(b"\\\\", b"")
 
 
-@given(st.recursive(st.text("abc") | st.integers(-9, 9), lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner)))
+@given(
+    st.recursive(
+        st.text("abc") | st.integers(-9, 9), lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner)
+    )
+)
 def test_what_was_fine_stays_as_it_is(value: Any) -> None:
     assert storable(value) == value
 

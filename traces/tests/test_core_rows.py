@@ -71,14 +71,23 @@ def test_numbers_flags_instants_and_what_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("route", 7), ("status", "200\t1"), ("latency_ms", True), ("started_at", 1e300), ("started_at", "now"), ("status", float("nan"))],
+    [
+        ("route", 7),
+        ("status", "200\t1"),
+        ("latency_ms", True),
+        ("started_at", 1e300),
+        ("started_at", "now"),
+        ("status", float("nan")),
+    ],
 )
 def test_a_value_that_does_not_fit_names_its_column(column: str, value: object) -> None:
     with pytest.raises(Unreadable, match=column):
         copy_line(record_of(ACME) | {column: value})
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"id": "1", "tenant": "acme"}', b'{"id": 1, "tenant": "a", "schema": "s"}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b'{"id": "1", "tenant": "acme"}', b'{"id": 1, "tenant": "a", "schema": "s"}']
+)
 def test_what_is_no_trace_is_told_apart(data: bytes) -> None:
     with pytest.raises(Unreadable):
         read_entry(data)
