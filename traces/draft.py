@@ -68,7 +68,7 @@ class TraceDraft:
         start_ms: float,
         duration_ms: float,
         parent: int | None = None,
-        **attributes: object,
+        **attributes: Any,
     ) -> int:
         """Add a step to the timeline; the id that comes back is a later span's ``parent``."""
         number = len(self.spans_json) + 1

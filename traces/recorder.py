@@ -19,7 +19,7 @@ BATCH, BATCH_BYTES = 100, 4 * 1024 * 1024
 log = logging.getLogger("relay.traces.recorder")
 
 
-def append_command(record: Mapping[str, Any]) -> tuple[bytes | str, ...]:
+def append_command(record: Mapping[str, Any]) -> tuple[Any, ...]:
     """The XADD that goes into the request's last round trip. Sent twice it does no harm: the trace's id is the same."""
     return "XADD", STREAM, "*", FIELD, dump(record)
 

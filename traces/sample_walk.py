@@ -235,7 +235,7 @@ class Walk:
         draft.outcome = "limited" if status == 429 else "rejected" if status < 500 else "failed"
         draft.response_json = {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
-    def span(self, name: str, kind: Any, took: float, **attributes: object) -> int:
+    def span(self, name: str, kind: Any, took: float, **attributes: Any) -> int:
         number = self.draft.span(name, kind, self.clock, took, **attributes)
         self.clock += took
         return number

@@ -1,11 +1,12 @@
 from typing import Any
 
+from django_tenants.utils import tenant_context
+
+from conftest import unique
+from tenants.services import create_tenant
 from traces.core.rows import COLUMNS
 from traces.models import Trace
 from traces.samples import DAY_S, sample_traces, write_samples
-from tenants.services import create_tenant
-from django_tenants.utils import tenant_context
-from conftest import unique
 
 NOW = 1_717_156_800.0  # 31 May 2024, noon UTC
 

@@ -24,18 +24,18 @@ from traces.writer import DEAD, GROUP, TraceWriter, retry_dead
 
 
 @pytest.fixture
-def client() -> Iterator[redis.Redis]:
+def client() -> Iterator[Any]:
     with redis.Redis.from_url(redis_url(9)) as client:
         client.flushdb()
         yield client
 
 
-def send(client: redis.Redis, *records: dict[str, Any]) -> None:
+def send(client: Any, *records: dict[str, Any]) -> None:
     for record in records:
         client.execute_command(*append_command(record))
 
 
-def write(client: redis.Redis, name: str = "one") -> TraceWriter:
+def write(client: Any, name: str = "one") -> TraceWriter:
     writer = TraceWriter(client, name)
     writer.run(once=True)
     return writer
@@ -49,22 +49,23 @@ def stored(tenant: Any, *records: dict[str, Any]) -> set[str]:
         }
 
 
-def test_a_trace_arrives_as_it_was_recorded(client: redis.Redis, tenant_a: Any) -> None:
+def test_a_trace_arrives_as_it_was_recorded(client: Any, tenant_a: Any) -> None:
     said = {"messages": [{"role": "user", "content": 'tab\t, line\n, "quote", back\\slash, nul\x00, ünï 🙂'}]}
     record = record_of(tenant_a, request_json=said, prompt_line="tab\tand \\N", tokens_in=12, cost_microusd=34)
     send(client, record)
     assert write(client).counts.stored == 1
     with tenant_context(tenant_a):
         trace = Trace.objects.get(pk=record["id"])
+    assert trace.request_json is not None
     assert trace.request_json["messages"][0]["content"] == said["messages"][0]["content"].replace("\x00", "\ufffd")
     assert trace.prompt_line == "tab\tand \\N"
     assert (trace.tokens_in, trace.cost_microusd, trace.latency_ms, trace.response_json) == (12, 34, 250.0, None)
     assert abs(trace.started_at.timestamp() - record["started_at"]) < 1e-5
     assert client.xlen(STREAM) == 0
-    assert client.xpending(STREAM, GROUP)["pending"] == 0  # type: ignore[index]
+    assert client.xpending(STREAM, GROUP)["pending"] == 0
 
 
-def test_each_tenants_traces_land_in_its_own_schema_only(client: redis.Redis, tenant_a: Any, tenant_b: Any) -> None:
+def test_each_tenants_traces_land_in_its_own_schema_only(client: Any, tenant_a: Any, tenant_b: Any) -> None:
     ours, theirs = record_of(tenant_a), record_of(tenant_b)
     send(client, ours, theirs)
     write(client)
@@ -73,7 +74,7 @@ def test_each_tenants_traces_land_in_its_own_schema_only(client: redis.Redis, te
 
 
 def test_a_record_that_names_another_tenants_schema_is_not_written_there(
-    client: redis.Redis, tenant_a: Any, tenant_b: Any
+    client: Any, tenant_a: Any, tenant_b: Any
 ) -> None:
     forged = record_of(tenant_a) | {"schema": tenant_b.schema_name}
     send(client, forged)
@@ -81,7 +82,7 @@ def test_a_record_that_names_another_tenants_schema_is_not_written_there(
     assert not stored(tenant_a, forged) | stored(tenant_b, forged)
 
 
-def test_what_comes_twice_is_stored_once(client: redis.Redis, tenant_a: Any) -> None:
+def test_what_comes_twice_is_stored_once(client: Any, tenant_a: Any) -> None:
     record, other = record_of(tenant_a), record_of(tenant_a)
     send(client, record, record)
     write(client)
@@ -91,7 +92,7 @@ def test_what_comes_twice_is_stored_once(client: redis.Redis, tenant_a: Any) -> 
     assert stored(tenant_a, record, other) == {record["id"], other["id"]}
 
 
-def test_poison_stops_nobody_and_is_set_aside(client: redis.Redis, tenant_a: Any) -> None:
+def test_poison_stops_nobody_and_is_set_aside(client: Any, tenant_a: Any) -> None:
     good = [record_of(tenant_a) for _ in range(5)]
     poison = [
         record_of(tenant_a) | {"id": "not-a-uuid"},
@@ -108,20 +109,20 @@ def test_poison_stops_nobody_and_is_set_aside(client: redis.Redis, tenant_a: Any
     assert (counts.stored, counts.dead) == (5, 7)
     assert stored(tenant_a, *good) == {record["id"] for record in good}
     assert client.xlen(STREAM) == 0
-    errors = [fields[b"error"].decode() for _, fields in client.xrange(DEAD)]  # type: ignore[union-attr]
+    errors = [fields[b"error"].decode() for _, fields in client.xrange(DEAD)]
     assert len(errors) == 7
     assert any("uuid" in error for error in errors)
     assert any("gone" in error for error in errors)
 
 
-def test_an_error_quotes_no_content(client: redis.Redis, tenant_a: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_quotes_no_content(client: Any, tenant_a: Any, caplog: pytest.LogCaptureFixture) -> None:
     send(client, record_of(tenant_a, request_json={"say": "hunter2"}) | {"tokens_in": 1 << 40})
     write(client)
     assert "could not be stored" in caplog.text
     assert all("hunter2" not in str(vars(line)) for line in caplog.records)
 
 
-def test_what_was_set_aside_can_be_tried_again(client: redis.Redis, tenant_a: Any) -> None:
+def test_what_was_set_aside_can_be_tried_again(client: Any, tenant_a: Any) -> None:
     record = record_of(tenant_a)
     client.xadd(DEAD, {FIELD: orjson.dumps(record), "error": "the column did not exist yet", "entry": "1-1"})
     assert retry_dead(client) == 1
@@ -130,7 +131,7 @@ def test_what_was_set_aside_can_be_tried_again(client: redis.Redis, tenant_a: An
     assert client.xlen(DEAD) == 0
 
 
-def test_a_writer_finishes_what_it_had_when_it_died(client: redis.Redis, tenant_a: Any) -> None:
+def test_a_writer_finishes_what_it_had_when_it_died(client: Any, tenant_a: Any) -> None:
     first, second = record_of(tenant_a), record_of(tenant_a)
     client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     send(client, first)
@@ -141,26 +142,26 @@ def test_a_writer_finishes_what_it_had_when_it_died(client: redis.Redis, tenant_
     assert stored(tenant_a, first, second) == {first["id"], second["id"]}
 
 
-def test_what_a_dead_writer_had_is_claimed_by_another(client: redis.Redis, tenant_a: Any) -> None:
+def test_what_a_dead_writer_had_is_claimed_by_another(client: Any, tenant_a: Any) -> None:
     record = record_of(tenant_a)
     client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     send(client, record)
-    [[_, [(entry, _)]]] = client.xreadgroup(GROUP, "dead", {STREAM: ">"})  # type: ignore[misc]
+    [[_, [(entry, _)]]] = client.xreadgroup(GROUP, "dead", {STREAM: ">"})
     client.xclaim(STREAM, GROUP, "dead", 0, [entry], idle=31_000)
     assert write(client, "other").counts.stored == 1
     assert stored(tenant_a, record)
 
 
-def test_entries_removed_behind_our_back_are_forgotten(client: redis.Redis, tenant_a: Any) -> None:
+def test_entries_removed_behind_our_back_are_forgotten(client: Any, tenant_a: Any) -> None:
     client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     send(client, record_of(tenant_a))
-    [[_, [(entry, _)]]] = client.xreadgroup(GROUP, "one", {STREAM: ">"})  # type: ignore[misc]
+    [[_, [(entry, _)]]] = client.xreadgroup(GROUP, "one", {STREAM: ">"})
     client.xdel(STREAM, entry)
     assert write(client).counts.dead == 0
-    assert client.xpending(STREAM, GROUP)["pending"] == 0  # type: ignore[index]
+    assert client.xpending(STREAM, GROUP)["pending"] == 0
 
 
-def test_keys_learn_when_they_were_used(client: redis.Redis, tenant_a: Any, tenant_b: Any) -> None:
+def test_keys_learn_when_they_were_used(client: Any, tenant_a: Any, tenant_b: Any) -> None:
     name = unique("key")
     ours, _ = create_api_key(tenant=tenant_a, name=name)
     theirs, _ = create_api_key(tenant=tenant_b, name=name)
@@ -190,9 +191,7 @@ def test_sample_data_is_nobodys_use_of_a_key(tenant_a: Any) -> None:
     assert ApiKey.objects.get(pk=key.pk).last_used_at is None
 
 
-def test_redis_without_its_data_is_begun_anew(
-    client: redis.Redis, tenant_a: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_redis_without_its_data_is_begun_anew(client: Any, tenant_a: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "relay.traces.writer")
     writer = write(client)
     client.flushdb()
@@ -203,7 +202,7 @@ def test_redis_without_its_data_is_begun_anew(
     assert [line.getMessage().split(":")[0] for line in caplog.records] == ["Redis is away", "Redis is back"]
 
 
-def test_the_command_drains_the_stream_and_ends(tenant_a: Any, settings: Any, client: redis.Redis) -> None:
+def test_the_command_drains_the_stream_and_ends(tenant_a: Any, settings: Any, client: Any) -> None:
     settings.REDIS_URL = redis_url(9)
     record = record_of(tenant_a)
     client.xadd(DEAD, {FIELD: orjson.dumps(record), "error": "", "entry": "1-1"})

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ Process = subprocess.Popen[bytes]
 
 
 @pytest.fixture
-def client() -> Iterator[redis.Redis]:
+def client() -> Iterator[Any]:
     with redis.Redis.from_url(redis_url(10)) as client:
         client.flushdb()
         yield client
@@ -55,7 +56,7 @@ def writer(log: Path, **environment: str) -> Iterator[Process]:
         process.wait()
 
 
-def send(client: redis.Redis, tenant: Any, count: int) -> set[str]:
+def send(client: Any, tenant: Any, count: int) -> set[str]:
     records = [record_of(tenant, request_json={"n": "x" * 500}) for _ in range(count)]
     with client.pipeline(transaction=False) as pipeline:
         for record in records:
@@ -69,11 +70,15 @@ def rows(tenant: Any) -> set[str]:
         return {str(pk) for pk in Trace.objects.values_list("pk", flat=True)}
 
 
-def left(client: redis.Redis) -> int:
-    return int(client.xlen(STREAM))  # type: ignore[arg-type]
+def holds(tenant: Any, count: int) -> bool:
+    return len(rows(tenant)) >= count
 
 
-def test_killed_in_the_middle_of_a_load(client: redis.Redis, tenant: Any, tmp_path: Path) -> None:
+def left(client: Any) -> int:
+    return int(client.xlen(STREAM))
+
+
+def test_killed_in_the_middle_of_a_load(client: Any, tenant: Any, tmp_path: Path) -> None:
     sent: set[str] = set()
 
     def load() -> None:
@@ -84,16 +89,16 @@ def test_killed_in_the_middle_of_a_load(client: redis.Redis, tenant: Any, tmp_pa
         with writer(tmp_path / "log") as process:
             loading = threading.Thread(target=load)
             loading.start()
-            eventually(lambda done=done: len(rows(tenant)) >= done, within_s=30)  # type: ignore[misc]
+            eventually(partial(holds, tenant, done), within_s=30)
             process.kill()
             loading.join()
     with writer(tmp_path / "log"):
         eventually(lambda: not left(client), within_s=30)
     assert rows(tenant) == sent
-    assert client.xpending(STREAM, GROUP)["pending"] == 0  # type: ignore[index]
+    assert client.xpending(STREAM, GROUP)["pending"] == 0
 
 
-def test_sigterm_ends_it_cleanly(client: redis.Redis, tenant: Any, tmp_path: Path) -> None:
+def test_sigterm_ends_it_cleanly(client: Any, tenant: Any, tmp_path: Path) -> None:
     with writer(tmp_path / "log") as process:
         sent = send(client, tenant, 3)
         eventually(lambda: rows(tenant) == sent, within_s=30)
@@ -103,7 +108,7 @@ def test_sigterm_ends_it_cleanly(client: redis.Redis, tenant: Any, tmp_path: Pat
     assert left(client) == 0
 
 
-def test_postgres_away_and_back(client: redis.Redis, tenant: Any, tmp_path: Path) -> None:
+def test_postgres_away_and_back(client: Any, tenant: Any, tmp_path: Path) -> None:
     """The writer has a role of its own, which is shut out and let in again."""
     with postgres_role() as (role, url, admin), writer(tmp_path / "log", DATABASE_URL=url):
         before = send(client, tenant, 5)
@@ -121,7 +126,7 @@ def test_postgres_away_and_back(client: redis.Redis, tenant: Any, tmp_path: Path
     assert told.count(b"PostgreSQL is away") == told.count(b"PostgreSQL is back") == 1
 
 
-def test_redis_away_and_back(client: redis.Redis, tenant: Any, tmp_path: Path) -> None:
+def test_redis_away_and_back(client: Any, tenant: Any, tmp_path: Path) -> None:
     """The writer has a user of its own, which is shut out and let in again."""
     user, parts = unique("writer"), urlsplit(redis_url(10))
     client.acl_setuser(user, enabled=True, passwords=["+pw"], keys=["*"], categories=["+@all"])
