@@ -1,4 +1,4 @@
-"""The lanes in the console. There are exactly two, for all tenants: the platform's staff edits them, and nobody adds or deletes one."""
+"""The lanes in the console. There are exactly two, for all tenants: staff of the platform edits them."""
 
 from typing import ClassVar
 

@@ -1,7 +1,7 @@
 """Admission of requests in a web process: at once when a slot is free, else in fair order, else refused.
 
-    async with lanes.admission(ask) as grant:   # QueueFull: no place, come back after retry_after_s
-        ...                                      # the slot is returned however the block ends
+async with lanes.admission(ask) as grant:   # QueueFull: no place, come back after retry_after_s
+    ...                                      # the slot is returned however the block ends
 """
 
 import asyncio
@@ -21,7 +21,9 @@ from scheduling.link import ChannelLayer, Link
 
 DecidedBy = Literal["in-process", "worker", "last-share"]
 FREE_SLOT = "A slot was free, so the request started at once."
-FREE_SLOT_ALONE = "The lane worker does not answer; a slot of this process's last share was free, so the request started at once."
+FREE_SLOT_ALONE = (
+    "The lane worker does not answer; a slot of this process's last share was free, so the request started at once."
+)
 STOPPING = "This process is shutting down."
 
 
