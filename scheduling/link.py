@@ -54,11 +54,8 @@ class Link:
         self._failing = False
 
     async def start(self) -> None:
-        reply = await self.layer.new_channel()
-        self._tasks = [
-            asyncio.create_task(self._report_forever(reply)),
-            asyncio.create_task(self._listen_forever(reply)),
-        ]
+        self._reply = await self.layer.new_channel()
+        self._tasks = [asyncio.create_task(self._report_forever()), asyncio.create_task(self._listen_forever())]
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -341,14 +341,15 @@ def test_a_raise_that_was_sent_counts_until_a_later_order_is_confirmed() -> None
     house = House(capacity=4, processes=2).warm()
     for _ in range(3):
         house.ask(0)
-    house.exchange(0)
-    house.exchange(1)
     house.exchange(0, late=1)
-    house.webs[0].give_up()
-    house.webs[0].finish(0)
-    house.webs[0].finish(0)
+    house.exchange(1, late=1)
+    first = house.webs[0]
+    assert [order["pools"][POOL]["permits"] for order in first.inbox] == [2, 4]
+    first.give_up()
+    first.finish(0)
+    first.finish(0)
     house.exchange(0, late=1)
-    house.webs[0].read(1)
+    first.read(2)
     for place in (0, 1) * 4:
         house.ask(place)
     assert house.running() == 4
