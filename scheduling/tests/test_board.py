@@ -355,6 +355,15 @@ def test_a_raise_that_was_sent_counts_until_a_later_order_is_confirmed() -> None
     assert house.running() == 4
 
 
+def test_an_order_for_requests_that_are_gone_is_void() -> None:
+    house = House(capacity=2, processes=1).warm()
+    house.ask(0)
+    [(_, order)] = house.board.hear(house.webs[0].report(house.now), house.now)
+    order["pools"][POOL].update({"granted": [7], "refused": [(8, 1.0)]})
+    assert list(house.webs[0].desk.apply(order)) == []
+    assert house.webs[0].desk.pools[POOL].slots.total == 1
+
+
 def test_a_process_that_leaves_frees_its_slots_at_once() -> None:
     house = House(capacity=4, processes=2).warm()
     house.ask(0)

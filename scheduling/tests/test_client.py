@@ -17,6 +17,7 @@ from channels_redis.core import RedisChannelLayer
 from django.conf import settings
 
 from scheduling.client import Ask, Grant, LaneClient, QueueFull
+from scheduling.core.board import Board
 from scheduling.core.lanes import DEFAULT_LANES, LaneConfig
 from scheduling.link import SILENT_S
 
@@ -139,6 +140,27 @@ async def test_without_a_worker_requests_wait_for_each_other_and_the_grant_says_
         assert grant.decided_by == "last-share"
         assert grant.queue_wait_ms > 0
         assert "lane worker does not answer" in grant.reason
+        assert client.snapshot()["worker_alive"] is False
+
+
+async def test_requests_go_on_while_redis_is_away() -> None:
+    closed_port = RedisChannelLayer(hosts=["redis://127.0.0.1:1/0"])
+    client = LaneClient(closed_port, lanes=lambda: DEFAULT_LANES)
+    await client.start()
+    async with client.admission(ask()) as grant:
+        assert grant.decided_by == "last-share"
+    await client.stop()
+
+
+async def test_an_answer_to_a_report_of_long_ago_is_not_followed() -> None:
+    """It may have lain in the channel while nobody read; its permits may be others' by now."""
+    async with web(WITHOUT_WORKER) as client:
+        link = client._link
+        async with client.admission(ask(capacity=4)):
+            pass
+        report = client._describe(-5, "")
+        [(_, order)] = Board("worker", 0.0).hear(report, 0.0)
+        link._hear(order)
         assert client.snapshot()["worker_alive"] is False
 
 
