@@ -137,7 +137,7 @@ class LaneClient:
         pool = self._desk.asked(ask.pool, ask.capacity, now)
         if not pool.slots.start(ask.lane, ask.tenant, ask.cost_tokens):
             return pool, now, self._queue(pool, ask, now)
-        if pool.exhausted or pool.contended:
+        if pool.exhausted and pool.slots.permits < pool.capacity:
             self._link.nudge()
         alone = self._desk.alone
         reason = FREE_SLOT_ALONE if alone else FREE_SLOT
@@ -157,7 +157,7 @@ class LaneClient:
         self._desk.release(pool, lane, self._clock() - since)
         self._serve(pool)
         if pool.contended:
-            self._link.nudge()
+            self._tell(pool)
 
     def now(self) -> float:
         return self._clock()
@@ -174,7 +174,7 @@ class LaneClient:
         waiter = Waiter(ask, pool, id, now, depth, predicted_s, loop.create_future(), timer)
         self._waiters[id] = waiter
         pool.slots.enqueue(Ticket(id, ask.lane, ask.tenant, ask.cost_tokens, now))
-        self._link.nudge()
+        self._tell(pool)
         return waiter
 
     def _serve(self, pool: DeskPool) -> None:
@@ -216,15 +216,20 @@ class LaneClient:
             reason = f"It waited {waiter.ask.timeout_s:g} s in the {waiter.ask.lane} lane and no slot came free."
             predicted_s = self._desk.predicted_s(waiter.pool, waiter.ask.lane, waiter.ask.tenant)
             self._refuse(waiter, predicted_s, self._decider(), reason)
-            self._link.nudge()
+            self._tell(waiter.pool)
 
     def _abandon(self, waiter: Waiter) -> None:
         """The request was cancelled: its place goes back, or the slot that it was given meanwhile."""
         if waiter.pool.slots.cancel(waiter.id):
-            self._link.nudge()
+            self._tell(waiter.pool)
         elif not waiter.future.cancelled() and waiter.future.exception() is None:
             waiter.pool.slots.release(waiter.ask.lane)
             self._serve(waiter.pool)
+            self._tell(waiter.pool)
+
+    def _tell(self, pool: DeskPool) -> None:
+        """Soon, unless this process alone waits and gives out slots itself; then the heartbeat will do."""
+        if not pool.slots.permits or len(pool.slots.queue) <= 1:
             self._link.nudge()
 
     def _describe(self, seq: int, reply: str) -> Report:

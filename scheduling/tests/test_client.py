@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,11 +63,9 @@ async def _over_its_first_lease() -> None:
 async def web(
     database: int, *, processes: int = 1, lanes: Mapping[str, LaneConfig] = DEFAULT_LANES
 ) -> AsyncIterator[LaneClient]:
-    config = {
-        **settings.CHANNEL_LAYERS["default"]["CONFIG"],
-        "hosts": [{"address": redis_url(database), "socket_timeout": None}],
-    }
-    layer = RedisChannelLayer(**config)
+    config: dict[str, Any] = settings.CHANNEL_LAYERS["default"]["CONFIG"]  # type: ignore[assignment]
+    [host] = config["hosts"]
+    layer = RedisChannelLayer(**{**config, "hosts": [{**host, "address": redis_url(database)}]})
     client = LaneClient(layer, lanes=lambda: lanes, processes=processes)
     await client.start()
     try:
@@ -135,6 +134,7 @@ async def test_without_a_worker_requests_wait_for_each_other_and_the_grant_says_
         first = Request(client, ask())
         second = Request(client, ask(tenant="globex"))
         await until(lambda: figures(client, "llama", "waiting") == 1)
+        assert not {"acme", "globex"} & set(re.findall(r"\w+", str(client.snapshot())))
         assert (await first.finish()).decided_by == "last-share"
         grant = await second.finish()
         assert grant.decided_by == "last-share"
@@ -143,13 +143,15 @@ async def test_without_a_worker_requests_wait_for_each_other_and_the_grant_says_
         assert client.snapshot()["worker_alive"] is False
 
 
-async def test_requests_go_on_while_redis_is_away() -> None:
+async def test_requests_go_on_while_redis_is_away_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     closed_port = RedisChannelLayer(hosts=["redis://127.0.0.1:1/0"])
     client = LaneClient(closed_port, lanes=lambda: DEFAULT_LANES)
     await client.start()
+    await until(lambda: "cannot reach the worker" in caplog.text)
     async with client.admission(ask()) as grant:
         assert grant.decided_by == "last-share"
     await client.stop()
+    assert caplog.text.count("cannot reach the worker") == 1
 
 
 async def test_an_answer_to_a_report_of_long_ago_is_not_followed() -> None:

@@ -1,5 +1,7 @@
 """The consumer behind ``manage.py runworker lanes``."""
 
+from typing import Any
+
 from channels.layers import get_channel_layer
 from channels.testing import ApplicationCommunicator
 from channels_redis.core import RedisChannelLayer
@@ -26,7 +28,8 @@ async def test_a_message_that_cannot_be_read_takes_nothing_down() -> None:
 
 async def test_a_process_that_reads_no_orders_does_not_stop_the_others() -> None:
     layer = get_channel_layer()
-    full = await RedisChannelLayer(**settings.CHANNEL_LAYERS["default"]["CONFIG"]).new_channel()
+    config: dict[str, Any] = settings.CHANNEL_LAYERS["default"]["CONFIG"]  # type: ignore[assignment]
+    full = await RedisChannelLayer(**config).new_channel()
     hearing = await layer.new_channel()
     worker = ApplicationCommunicator(LanesConsumer.as_asgi(), {"type": "channel", "channel": "lanes"})
     deaf = Desk("deaf", 2, DEFAULT_LANES)
