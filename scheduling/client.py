@@ -1,7 +1,7 @@
 """Admission of requests in a web process: at once when a slot is free, else in fair order, else refused.
 
-    async with lanes.admission(ask) as grant:   # QueueFull: no place, come back after retry_after_s
-        ...                                      # the slot is returned however the block ends
+async with lanes.admission(ask) as grant:   # QueueFull: no place, come back after retry_after_s
+    ...                                      # the slot is returned however the block ends
 """
 
 import asyncio
@@ -21,7 +21,9 @@ from scheduling.link import ChannelLayer, Link
 
 DecidedBy = Literal["in-process", "worker", "last-share"]
 FREE_SLOT = "A slot was free, so the request started at once."
-FREE_SLOT_ALONE = "The lane worker does not answer; a slot of this process's last share was free, so the request started at once."
+FREE_SLOT_ALONE = (
+    "The lane worker does not answer; a slot of this process's last share was free, so the request started at once."
+)
 STOPPING = "This process is shutting down."
 
 
@@ -135,7 +137,7 @@ class LaneClient:
         pool = self._desk.asked(ask.pool, ask.capacity, now)
         if not pool.slots.start(ask.lane, ask.tenant, ask.cost_tokens):
             return pool, now, self._queue(pool, ask, now)
-        if pool.exhausted or pool.contended:
+        if pool.exhausted and pool.slots.permits < pool.capacity:
             self._link.nudge()
         alone = self._desk.alone
         reason = FREE_SLOT_ALONE if alone else FREE_SLOT
@@ -155,7 +157,7 @@ class LaneClient:
         self._desk.release(pool, lane, self._clock() - since)
         self._serve(pool)
         if pool.contended:
-            self._link.nudge()
+            self._tell(pool)
 
     def now(self) -> float:
         return self._clock()
@@ -172,7 +174,7 @@ class LaneClient:
         waiter = Waiter(ask, pool, id, now, depth, predicted_s, loop.create_future(), timer)
         self._waiters[id] = waiter
         pool.slots.enqueue(Ticket(id, ask.lane, ask.tenant, ask.cost_tokens, now))
-        self._link.nudge()
+        self._tell(pool)
         return waiter
 
     def _serve(self, pool: DeskPool) -> None:
@@ -214,15 +216,20 @@ class LaneClient:
             reason = f"It waited {waiter.ask.timeout_s:g} s in the {waiter.ask.lane} lane and no slot came free."
             predicted_s = self._desk.predicted_s(waiter.pool, waiter.ask.lane, waiter.ask.tenant)
             self._refuse(waiter, predicted_s, self._decider(), reason)
-            self._link.nudge()
+            self._tell(waiter.pool)
 
     def _abandon(self, waiter: Waiter) -> None:
         """The request was cancelled: its place goes back, or the slot that it was given meanwhile."""
         if waiter.pool.slots.cancel(waiter.id):
-            self._link.nudge()
+            self._tell(waiter.pool)
         elif not waiter.future.cancelled() and waiter.future.exception() is None:
             waiter.pool.slots.release(waiter.ask.lane)
             self._serve(waiter.pool)
+            self._tell(waiter.pool)
+
+    def _tell(self, pool: DeskPool) -> None:
+        """Soon, unless this process alone waits and gives out slots itself; then the heartbeat will do."""
+        if not pool.slots.permits or len(pool.slots.queue) <= 1:
             self._link.nudge()
 
     def _describe(self, seq: int, reply: str) -> Report:

@@ -18,7 +18,7 @@ from scheduling.core.messages import Order, Report
 log = logging.getLogger("relay.lanes")
 
 
-class LanesConsumer(AsyncConsumer):
+class LanesConsumer(AsyncConsumer):  # type: ignore[misc]
     board: Board | None = None
 
     async def lanes_report(self, message: dict[str, Any]) -> None:

@@ -47,30 +47,33 @@ class Link:
         self._heard_at = float("-inf")
         self._sent: deque[tuple[int, float]] = deque()
         self._seq = 0
+        self._reply = ""
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._failing = False
 
     async def start(self) -> None:
-        reply = await self.layer.new_channel()
-        self._tasks = [asyncio.create_task(self._report_forever(reply)), asyncio.create_task(self._listen_forever(reply))]
+        self._reply = await self.layer.new_channel()
+        self._tasks = [asyncio.create_task(self._report_forever()), asyncio.create_task(self._listen_forever())]
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        with suppress(Exception):
+            await self._report(leaving=True)
 
     def nudge(self) -> None:
         """Something changed that the worker should know before the next heartbeat."""
         if self.alive:
             self._changed.set()
 
-    async def _report_forever(self, reply: str) -> None:
+    async def _report_forever(self) -> None:
         while True:
             try:
-                await self._report(reply)
+                await self._report()
                 self._failing = False
             except Exception as error:
                 self._troubled(error)
@@ -82,7 +85,7 @@ class Link:
                 log.warning("lanes: the worker is silent, going on with the last share")
                 self.silent()
 
-    async def _report(self, reply: str) -> None:
+    async def _report(self, *, leaving: bool = False) -> None:
         self._changed.clear()
         self._answered.clear()
         self._seq += 1
@@ -91,12 +94,12 @@ class Link:
             self._sent.popleft()
         self._sent.append((self._seq, now))
         async with asyncio.timeout(SEND_S):
-            await self.layer.send(CHANNEL, cast(dict[str, Any], self.describe(self._seq, reply)))
+            await self.layer.send(CHANNEL, {**self.describe(self._seq, self._reply), "leaving": leaving})
 
-    async def _listen_forever(self, reply: str) -> None:
+    async def _listen_forever(self) -> None:
         while True:
             try:
-                self._hear(cast(Order, await self.layer.receive(reply)))
+                self._hear(cast(Order, await self.layer.receive(self._reply)))
             except Exception as error:
                 self._troubled(error)
                 await asyncio.sleep(HEARTBEAT_S)

@@ -3,6 +3,7 @@
 Promise: over all processes, running requests and permits that may still be in effect never exceed a pool's capacity,
 nor a lane's limit. So a slot is given away only after the process that held it confirmed the lower number. The board
 is built from reports alone; for one lease after its start it hands out nothing beyond what they show in effect.
+Only where the worker dies between two orders of one plan may a slot that was moving be used twice for that long.
 """
 
 from collections import deque
@@ -40,15 +41,20 @@ class Board:
         known = self.processes.get(report["process"])
         if known is not None and report["seq"] <= known.report["seq"]:
             return []
-        self._expire(now)
+        gone = [name for name, process in self.processes.items() if now - process.seen > LEASE_S]
+        self._forget([*gone, report["process"]] if report["leaving"] else gone)
+        if report["leaving"]:
+            return []
         process = self._remember(report, now)
         self._sync(report, process, now)
-        told = {name: pool.plan(self._members(name), rebuilding=now < self.rebuilt_at) for name, pool in self.pools.items()}
+        told = {
+            name: pool.plan(self._members(name), rebuilding=now < self.rebuilt_at) for name, pool in self.pools.items()
+        }
         return [self._order(name, told) for name in self._addressees(report["process"], told)]
 
-    def _expire(self, now: float) -> None:
-        for name in [name for name, process in self.processes.items() if now - process.seen > LEASE_S]:
-            del self.processes[name]
+    def _forget(self, names: list[str]) -> None:
+        for name in names:
+            self.processes.pop(name, None)
             for pool in self.pools.values():
                 pool.forget(name)
 
@@ -68,7 +74,9 @@ class Board:
             if pool is None:
                 pool = self.pools[name] = BoardPool(described["capacity"], lanes)
             pool.configure(lanes, described, now)
-            pool.sync(report["process"], described, confirmed=process.confirmed, now=now, rebuilding=now < self.rebuilt_at)
+            pool.sync(
+                report["process"], described, confirmed=process.confirmed, now=now, rebuilding=now < self.rebuilt_at
+            )
 
     def _members(self, pool: str) -> dict[str, Member]:
         return {
@@ -81,7 +89,9 @@ class Board:
         }
 
     def _addressees(self, reporter: str, told: dict[str, dict[str, PoolOrder]]) -> list[str]:
-        others = [name for name, process in self.processes.items() if name != reporter and self._is_news(name, process, told)]
+        others = [
+            name for name, process in self.processes.items() if name != reporter and self._is_news(name, process, told)
+        ]
         return [reporter, *others]
 
     def _is_news(self, name: str, process: Process, told: dict[str, dict[str, PoolOrder]]) -> bool:

@@ -10,7 +10,6 @@ from scheduling.core.lanes import Lanes, lane_limits
 from scheduling.core.messages import PoolOrder, PoolReport
 from scheduling.core.shares import Claim, divide, own_share
 
-
 POOL = ""
 """Key of the pool as a whole beside the lanes' slugs, where slots are counted."""
 
@@ -83,7 +82,9 @@ class BoardPool:
         service_s = self._mean_service_s()
         slots = lane_limits(self.capacity, self.lanes)[ticket.lane]
         running = sum(self._running.values())
-        wait = predicted_wait_s(self.queue, ticket.lane, ticket.tenant, slots=slots, service_s=service_s, running=running)
+        wait = predicted_wait_s(
+            self.queue, ticket.lane, ticket.tenant, slots=slots, service_s=service_s, running=running
+        )
         if self.queue.depth(ticket.lane) >= self.lanes[ticket.lane].max_queue and not rebuilding:
             self.refused[ticket.id] = wait
         else:
@@ -109,7 +110,9 @@ class BoardPool:
             given = self.given[process, ticket]
             given.number = given.number or number
 
-    def _divided(self, members: Mapping[str, Member], waits: set[str], limits: Mapping[str, int]) -> dict[str, Counter[str]]:
+    def _divided(
+        self, members: Mapping[str, Member], waits: set[str], limits: Mapping[str, int]
+    ) -> dict[str, Counter[str]]:
         """By process: the permits of the pool, and beside them those of each lane."""
         told: dict[str, Counter[str]] = {name: Counter() for name in members}
         for key, slots in {POOL: self.capacity, **limits}.items():

@@ -103,10 +103,18 @@ class Desk:
             "worker": self.worker,
             "order": self.order,
             "lanes": [
-                (lane.slug, lane.weight, lane.protected_percent, lane.max_queue, lane.wait_slo_ms, lane.degraded_max_tokens)
+                (
+                    lane.slug,
+                    lane.weight,
+                    lane.protected_percent,
+                    lane.max_queue,
+                    lane.wait_slo_ms,
+                    lane.degraded_max_tokens,
+                )
                 for lane in self.lanes.values()
             ],
             "pools": {name: _describe(pool, now) for name, pool in self.pools.items()},
+            "leaving": False,
         }
 
     def apply(self, order: Order) -> Iterator[Outcome]:

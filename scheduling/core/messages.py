@@ -33,6 +33,8 @@ class Report(TypedDict):
     order: int
     lanes: list[tuple[str, int, int, int, int, int]]
     pools: dict[str, PoolReport]
+    leaving: bool
+    """The process ends; its slots are free."""
 
 
 class PoolOrder(TypedDict):

@@ -12,7 +12,9 @@ TENANTS = st.sampled_from(["acme", "globex", "initech"])
 COSTS = st.integers(0, 2_000)
 
 
-def ticket(number: int, lane: str = "short", tenant: str = "acme", cost: int = 100, arrived: float | None = None) -> Ticket:
+def ticket(
+    number: int, lane: str = "short", tenant: str = "acme", cost: int = 100, arrived: float | None = None
+) -> Ticket:
     return Ticket(("p", number), lane, tenant, cost, float(number) if arrived is None else arrived)
 
 
@@ -188,7 +190,9 @@ def test_counters_forget_who_has_no_claim_any_more() -> None:
 
 @given(st.integers(0, 200), st.integers(0, 90), st.integers(0, 90))
 def test_each_lane_can_fill_a_slot_and_leaves_the_protected_ones(capacity: int, for_short: int, for_long: int) -> None:
-    lanes = {slug: LaneConfig(slug, 1, percent, 9, 9, 9) for slug, percent in {"short": for_short, "long": for_long}.items()}
+    lanes = {
+        slug: LaneConfig(slug, 1, percent, 9, 9, 9) for slug, percent in {"short": for_short, "long": for_long}.items()
+    }
     limits = lane_limits(capacity, lanes)
     for lane, other in (("short", for_long), ("long", for_short)):
         assert min(capacity, 1) <= limits[lane] <= capacity
