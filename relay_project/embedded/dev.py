@@ -48,6 +48,7 @@ def main(make_stack: MakeStack = relay_stack) -> int:
     code = _serve(supervisor, stack)
     started = time.monotonic()
     supervisor.stop(STOP_PHASES)
+    supervisor.close()
     state.withdraw(directory)
     console.line(f"Relay stopped ({time.monotonic() - started:.1f} s). Its data is kept in {directory}")
     return code
