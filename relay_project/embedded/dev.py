@@ -93,7 +93,7 @@ def _start_postgres(supervisor: Supervisor, stack: Stack) -> None:
         return
     with supervisor.console.step("Starting PostgreSQL", f"PostgreSQL started on port {port}") as step:
         password = stack.secrets["postgres_password"]
-        install = postgres.installed(stack.directory)
+        install = postgres.installed()
         postgres.initialise(stack.directory, password, install)
         supervisor.start(postgres.program(stack.directory, port, install))
         server = postgres.url(port, password, "postgres")
