@@ -48,6 +48,7 @@ def main(make_stack: MakeStack = relay_stack) -> int:
     code = _serve(supervisor, stack)
     started = time.monotonic()
     supervisor.stop(STOP_PHASES)
+    supervisor.close()
     state.withdraw(directory)
     console.line(f"Relay stopped ({time.monotonic() - started:.1f} s). Its data is kept in {directory}")
     return code
@@ -92,7 +93,7 @@ def _start_postgres(supervisor: Supervisor, stack: Stack) -> None:
         return
     with supervisor.console.step("Starting PostgreSQL", f"PostgreSQL started on port {port}") as step:
         password = stack.secrets["postgres_password"]
-        install = postgres.installed(stack.directory)
+        install = postgres.installed()
         postgres.initialise(stack.directory, password, install)
         supervisor.start(postgres.program(stack.directory, port, install))
         server = postgres.url(port, password, "postgres")

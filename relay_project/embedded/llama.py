@@ -41,7 +41,7 @@ def ready(base_url: str) -> bool:
 
 
 def main() -> None:
-    import xllamacpp  # type: ignore[import-untyped]  # takes a while: only the child process needs it
+    import xllamacpp  # takes a while: only the child process needs it
 
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)

