@@ -128,7 +128,9 @@ def figures(query: TraceQuery, now: datetime) -> Figures:
         at = min(max(step, 0), number - 1)
         outcomes[at][outcome] = outcomes[at].get(outcome, 0) + count
         spend[at] += cost
-    totals = {current: Totals(*found[:5], *(found[5] or (None, None)), found[6]) for current, *found in rows(TOTALS, values)}
+    totals = {
+        current: Totals(*found[:5], *(found[5] or (None, None)), found[6]) for current, *found in rows(TOTALS, values)
+    }
     latencies: list[tuple[float | None, float | None]] = [(None, None)] * number
     for step, found in rows(LATENCIES, values):
         latencies[min(max(step, 0), number - 1)] = found
@@ -144,7 +146,10 @@ def figures(query: TraceQuery, now: datetime) -> Figures:
         totals=current,
         kpis=kpis(query, current, before, outcomes, [p95 for _, p95 in latencies], spend),
         problems=problems(query, current, outcomes, health),
-        bars=[{"bar": bar, "start": start, "url": bar_url(query, start, width)} for bar, start in zip(drawn, starts, strict=True)],
+        bars=[
+            {"bar": bar, "start": start, "url": bar_url(query, start, width)}
+            for bar, start in zip(drawn, starts, strict=True)
+        ],
         bars_top=top,
         p50=charts.line([p50 for p50, _ in latencies], width=600, height=180, top=latency_top),
         p95=charts.line([p95 for _, p95 in latencies], width=600, height=180, top=latency_top),
@@ -192,14 +197,42 @@ def kpis(
 
     first = f"p50 {formats.duration(now.p50)} · first token p50 {formats.duration(now.ttft)}"
     return [
-        Kpi("Requests", formats.count(now.requests), formats.change(now.requests, before.requests), None,
-            f"{formats.count(before.requests)} in the period before", spark([sum(step.values()) for step in outcomes]), url),
-        Kpi("p95 latency", formats.duration(now.p95), formats.change_in_duration(now.p95, before.p95),
-            less(now.p95, before.p95), first, spark(p95), url),
-        Kpi("Failed", formats.percent(share), formats.change_in_points(share, share_before), less(share, share_before),
-            f"{now.failed:,} of {now.requests:,} · limited included", spark(failed), traces_url(query, outcome="failed,limited")),
-        Kpi("Spend", formats.money(now.spend), formats.change(now.spend, before.spend), less(now.spend, before.spend),
-            f"cache saved {formats.money(now.saved)}", spark(spend), url),
+        Kpi(
+            "Requests",
+            formats.count(now.requests),
+            formats.change(now.requests, before.requests),
+            None,
+            f"{formats.count(before.requests)} in the period before",
+            spark([sum(step.values()) for step in outcomes]),
+            url,
+        ),
+        Kpi(
+            "p95 latency",
+            formats.duration(now.p95),
+            formats.change_in_duration(now.p95, before.p95),
+            less(now.p95, before.p95),
+            first,
+            spark(p95),
+            url,
+        ),
+        Kpi(
+            "Failed",
+            formats.percent(share),
+            formats.change_in_points(share, share_before),
+            less(share, share_before),
+            f"{now.failed:,} of {now.requests:,} · limited included",
+            spark(failed),
+            traces_url(query, outcome="failed,limited"),
+        ),
+        Kpi(
+            "Spend",
+            formats.money(now.spend),
+            formats.change(now.spend, before.spend),
+            less(now.spend, before.spend),
+            f"cache saved {formats.money(now.saved)}",
+            spark(spend),
+            url,
+        ),
     ]
 
 
@@ -210,8 +243,13 @@ def less(now: float | None, before: float | None) -> bool | None:
 def models(query: TraceQuery, found: Sequence[tuple[str, int, int]]) -> list[dict[str, Any]]:
     most = max((count for _, count, _ in found), default=0)
     return [
-        {"name": name, "count": count, "spend": spend, "most": most,
-         "url": traces_url(query, outcome="cached") if name == "cache" else traces_url(query, model=name)}
+        {
+            "name": name,
+            "count": count,
+            "spend": spend,
+            "most": most,
+            "url": traces_url(query, outcome="cached") if name == "cache" else traces_url(query, model=name),
+        }
         for name, count, spend in found
     ]
 
@@ -239,22 +277,43 @@ def problems(
 ) -> list[Problem]:
     """At most five, the worst first: deployments that fail, requests without an answer, requests over a limit."""
     found = []
-    for deployment in sorted(health, key=lambda d: -d.failed):
+    for deployment in sorted(health, key=lambda d: -d.failed)[:3]:
         share = deployment.failed / deployment.attempts if deployment.attempts else 0
         if share >= FAILING and deployment.failed >= 3:
-            found.append(Problem("error", "failed", f"{deployment.name} is failing {formats.percent(share)} of attempts",
-                f"{deployment.failed:,} of {deployment.attempts:,} attempts; requests fall back where their plan allows.",
-                "View traces that fell back", traces_url(query, outcome="fell_back,failed")))
+            found.append(
+                Problem(
+                    "error",
+                    "failed",
+                    f"{deployment.name} is failing {formats.percent(share)} of attempts",
+                    f"{deployment.failed:,} of {deployment.attempts:,} attempts; requests fall back where their plan allows.",
+                    "View traces that fell back",
+                    traces_url(query, outcome="fell_back,failed"),
+                )
+            )
     failed = sum(step.get("failed", 0) for step in outcomes)
     limited = sum(step.get("limited", 0) for step in outcomes)
     if failed:
-        found.append(Problem("report", "failed", f"{failed:,} request{'s' * (failed != 1)} got no answer",
-            f"{formats.percent(failed / totals.requests)} of all; every candidate failed.", f"View {failed:,} traces",
-            traces_url(query, outcome="failed")))
+        found.append(
+            Problem(
+                "report",
+                "failed",
+                f"{failed:,} request{'s' * (failed != 1)} got no answer",
+                f"{formats.percent(failed / totals.requests)} of all; every candidate failed.",
+                f"View {failed:,} traces",
+                traces_url(query, outcome="failed"),
+            )
+        )
     if limited:
-        found.append(Problem("speed", "limited", f"{limited:,} request{'s' * (limited != 1)} hit a limit",
-            "A quota was spent or a lane was full; the client received 429.", f"View {limited:,} traces",
-            traces_url(query, outcome="limited")))
+        found.append(
+            Problem(
+                "speed",
+                "limited",
+                f"{limited:,} request{'s' * (limited != 1)} hit a limit",
+                "A quota was spent or a lane was full; the client received 429.",
+                f"View {limited:,} traces",
+                traces_url(query, outcome="limited"),
+            )
+        )
     return found[:5]
 
 
@@ -268,7 +327,9 @@ def all_tenants(tenants: Sequence[Tenant], now: datetime) -> list[dict[str, Any]
         "coalesce(sum(cost_microusd), 0)::bigint FROM {table} WHERE started_at >= {since}"
     )
     union = sql.SQL(" UNION ALL ").join(
-        part.format(slug=sql.Literal(t.slug), table=sql.Identifier(t.schema_name, "traces_trace"), since=sql.Literal(since))
+        part.format(
+            slug=sql.Literal(t.slug), table=sql.Identifier(t.schema_name, "traces_trace"), since=sql.Literal(since)
+        )
         for t in tenants
     )
     with connection.cursor() as cursor:

@@ -71,7 +71,9 @@ def ruled_out(facts: Facts) -> str:
     if not out:
         return ""
     whys = "; ".join(f"{name(c.get('deployment'))}: {str(c.get('why', '')).rstrip('.')}" for c in out[:3])
-    return f"{number(len(out)).capitalize()} of {number(len(candidates))} candidates {was(len(out))} ruled out ({whys})."
+    return (
+        f"{number(len(out)).capitalize()} of {number(len(candidates))} candidates {was(len(out))} ruled out ({whys})."
+    )
 
 
 def waited(facts: Facts) -> str:

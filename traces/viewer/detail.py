@@ -109,8 +109,12 @@ def candidates(trace: Trace) -> list[dict[str, Any]]:
     rows = []
     for candidate in mappings(mapping(trace.plan_json).get("candidates")):
         attempt = attempts.get(text(candidate.get("deployment")), {})
-        outcome = text(attempt.get("outcome")) or ("ruled out" if candidate.get("verdict") == "ruled out" else "not needed")
-        rows.append({**candidate, "outcome": outcome, "attempt": attempt, "cost": number(candidate.get("est_cost_microusd"))})
+        outcome = text(attempt.get("outcome")) or (
+            "ruled out" if candidate.get("verdict") == "ruled out" else "not needed"
+        )
+        rows.append(
+            {**candidate, "outcome": outcome, "attempt": attempt, "cost": number(candidate.get("est_cost_microusd"))}
+        )
     return rows
 
 
@@ -195,7 +199,9 @@ def download(request: HttpRequest, pk: UUID, part: str) -> HttpResponse:
     if body is None:
         raise Http404("Not stored.")
     headers = {"Content-Disposition": f'attachment; filename="{pk}.{part}.json"'}
-    return HttpResponse(json.dumps(body, indent=2, ensure_ascii=False), content_type="application/json", headers=headers)
+    return HttpResponse(
+        json.dumps(body, indent=2, ensure_ascii=False), content_type="application/json", headers=headers
+    )
 
 
 def link(pk: UUID | None, query: TraceQuery) -> str:

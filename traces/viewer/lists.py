@@ -62,7 +62,9 @@ def trace_list(request: HttpRequest) -> HttpResponse:
         return choose_tenant(request)
     seer, now = seer_of(request), timezone.now()
     query = read_query(request.GET.dict(), tenant=seer.tenant.slug, now=now)
-    page = selectors.page_of(selectors.matching(query, prompts=seer.prompts), read_cursor(request.GET), prompts=seer.prompts)
+    page = selectors.page_of(
+        selectors.matching(query, prompts=seer.prompts), read_cursor(request.GET), prompts=seer.prompts
+    )
     counts, drawn = overview(query, seer, now)
     empty = not page.rows and not query.narrowed and not Trace.objects.exists()
     context = {
@@ -74,7 +76,9 @@ def trace_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "newer_url": f"{query.url()}&after={page.newer.text()}" if page.newer else "",
         "older_url": f"{query.url()}&before={page.older.text()}" if page.older else "",
-        "live_after": (Cursor(page.rows[0].started_at, page.rows[0].pk) if page.rows else Cursor(now, UUID(int=0))).text(),
+        "live_after": (
+            Cursor(page.rows[0].started_at, page.rows[0].pk) if page.rows else Cursor(now, UUID(int=0))
+        ).text(),
         "outcome_chips": outcome_chips(query, counts),
         "filter_chips": filter_chips(query),
         "histogram": drawn,
@@ -110,16 +114,27 @@ def overview(query: TraceQuery, seer: Seer, now: datetime) -> tuple[Counter[str]
     starts = [query.since + timedelta(seconds=width * index) for index in range(number)]
     pitch = timedelta(seconds=width)
     columns = [
-        {"bar": bar, "start": start, "url": query.url(range="custom", **{"from": stamp(start), "to": stamp(start + pitch)})}
+        {
+            "bar": bar,
+            "start": start,
+            "url": query.url(range="custom", **{"from": stamp(start), "to": stamp(start + pitch)}),
+        }
         for bar, start in zip(charts.bars(drawn, width=1000, height=48), starts, strict=True)
     ]
-    return counts, {"columns": columns, "since": query.since, "middle": query.since + (until - query.since) / 2, "until": until}
+    return counts, {
+        "columns": columns,
+        "since": query.since,
+        "middle": query.since + (until - query.since) / 2,
+        "until": until,
+    }
 
 
 def outcome_chips(query: TraceQuery, counts: Mapping[str, int]) -> list[Chip]:
     """A click shows one outcome alone; rare outcomes stay out of the way until they occur."""
     words = dict(Trace.Outcome.choices)
-    shown = [o for o in OUTCOMES if counts.get(o) or o in query.outcomes or o in ("ok", "cached", "fell_back", "failed")]
+    shown = [
+        o for o in OUTCOMES if counts.get(o) or o in query.outcomes or o in ("ok", "cached", "fell_back", "failed")
+    ]
     everything = Chip("All", query.url(outcome=""), sum(counts.values()), not query.outcomes)
     return [everything] + [
         Chip(words[o], query.url(outcome="" if query.outcomes == (o,) else o), counts.get(o, 0), o in query.outcomes, o)

@@ -134,7 +134,9 @@ def counts_by_step(traces: QuerySet[Trace], since: datetime, width_s: int) -> li
 def choices(since: datetime) -> dict[str, list[str]]:
     """Values to offer in the filter form, from the newest traces of the range."""
     columns = ("model", "deployment", "api_key", "lane", "policy", "error_code")
-    recent = Trace.objects.filter(started_at__gte=since).order_by("-started_at", "-id").values_list(*columns)[:CHOICES_CAP]
+    recent = (
+        Trace.objects.filter(started_at__gte=since).order_by("-started_at", "-id").values_list(*columns)[:CHOICES_CAP]
+    )
     found: list[set[str]] = [set() for _ in columns]
     for row in recent:
         for value, values in zip(row, found, strict=True):
