@@ -84,8 +84,13 @@ def waited(facts: Facts) -> str:
     wait = told.get("queue_wait_ms") or 0
     queued = f"It waited {duration(wait)} in lane {name(lane)}" if wait >= 1 else ""
     if decision == "degraded":
-        cut = f"max_tokens was cut from {told.get('max_tokens_before')} to {told.get('max_tokens_after')} to keep the lane in time"
-        return f"{queued}, and {cut}." if queued else f"{cut[0].upper()}{cut[1:]}."
+        before, after = told.get("max_tokens_before"), told.get("max_tokens_after")
+        cut = f"max_tokens was cut from {before} to {after} to keep the lane in time"
+        return (
+            f"{queued}, and {cut}."
+            if queued
+            else f"To keep the lane in time, max_tokens was cut from {before} to {after}."
+        )
     return f"{queued}." if queued else ""
 
 

@@ -96,7 +96,7 @@ def facts_of(trace: Trace, seer: Seer) -> Facts:
         ttft_ms=trace.ttft_ms,
         tokens_out=trace.tokens_out,
         saved_microusd=trace.saved_microusd,
-        plan=mapping(trace.plan_json) | {"candidates": mappings(mapping(trace.plan_json).get("candidates"))},
+        plan={**mapping(trace.plan_json), "candidates": mappings(mapping(trace.plan_json).get("candidates"))},
         cached=mapping(trace.cache_json),
         scheduler=mapping(trace.scheduler_json),
         attempts=mappings(trace.attempts_json),

@@ -27,10 +27,36 @@ from traces.viewer.access import Seer, seer_of, tenant_of
 
 EXPORT_CAP = 10_000
 EXPORT_COLUMNS = (
-    "id started_at request_id outcome status error_code sample api_key route provider deployment model policy policy_version "
-    "bucket lane cache stream latency_ms backend_latency_ms queue_wait_ms ttft_ms tokens_in tokens_out usage_source "
-    "cost_microusd saved_microusd reason prompt_line"
-).split()
+    "id",
+    "started_at",
+    "request_id",
+    "outcome",
+    "status",
+    "error_code",
+    "sample",
+    "api_key",
+    "route",
+    "provider",
+    "deployment",
+    "model",
+    "policy",
+    "policy_version",
+    "bucket",
+    "lane",
+    "cache",
+    "stream",
+    "latency_ms",
+    "backend_latency_ms",
+    "queue_wait_ms",
+    "ttft_ms",
+    "tokens_in",
+    "tokens_out",
+    "usage_source",
+    "cost_microusd",
+    "saved_microusd",
+    "reason",
+    "prompt_line",
+)
 FILTER_WORDS = {
     "model": "Model",
     "deployment": "Deployment",
@@ -175,8 +201,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def export(request: HttpRequest) -> HttpResponse:
-    """The newest EXPORT_CAP traces of the list as CSV; read before the first byte, because a generator would outlive the
-    page's schema."""
+    """The newest EXPORT_CAP traces of the list as CSV; read at once, because a generator would outlive the schema."""
     seer = seer_of(request)
     query = read_query(request.GET.dict(), tenant=seer.tenant.slug, now=timezone.now())
     columns = [column for column in EXPORT_COLUMNS if seer.prompts or column != "prompt_line"]

@@ -62,4 +62,4 @@ def highlighted(source: str) -> SafeString:
             escape(colon or ""),
         ]
         end = match.end()
-    return mark_safe("".join([*pieces, escape(source[end:])]))  # noqa: S308
+    return mark_safe("".join([*pieces, escape(source[end:])]))

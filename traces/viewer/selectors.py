@@ -23,9 +23,26 @@ EXACT = {
     "error": "error_code",
 }
 ROW_FIELDS = (
-    "id started_at outcome status error_code sample api_key route model deployment cache latency_ms ttft_ms "
-    "tokens_in tokens_out cost_microusd prompt_line reason stream"
-).split()
+    "id",
+    "started_at",
+    "outcome",
+    "status",
+    "error_code",
+    "sample",
+    "api_key",
+    "route",
+    "model",
+    "deployment",
+    "cache",
+    "latency_ms",
+    "ttft_ms",
+    "tokens_in",
+    "tokens_out",
+    "cost_microusd",
+    "prompt_line",
+    "reason",
+    "stream",
+)
 
 
 @dataclass(frozen=True, slots=True)
