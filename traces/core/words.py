@@ -85,12 +85,8 @@ def waited(facts: Facts) -> str:
     queued = f"It waited {duration(wait)} in lane {name(lane)}" if wait >= 1 else ""
     if decision == "degraded":
         before, after = told.get("max_tokens_before"), told.get("max_tokens_after")
-        cut = f"max_tokens was cut from {before} to {after} to keep the lane in time"
-        return (
-            f"{queued}, and {cut}."
-            if queued
-            else f"To keep the lane in time, max_tokens was cut from {before} to {after}."
-        )
+        cut = f"max_tokens was cut from {before} to {after}"
+        return f"{queued}, and {cut}." if queued else f"To keep lane {name(lane)} in time, {cut}."
     return f"{queued}." if queued else ""
 
 
@@ -102,9 +98,9 @@ def attempted(facts: Facts) -> str:
     falls = ", then ".join(failure(a) for a in failed)
     if answered is None:
         return f"{capital(falls)}." if falls else ""
-    last = f"{name(answered.get('deployment'))}{called(answered)} answered"
-    tail = f" in {duration(answered.get('duration_ms'))}{tokens(facts)}"
-    return f"{capital(falls)}, so Relay moved to {last}{tail}." if falls else f"{last}{tail}."
+    last = f"{name(answered.get('deployment'))}{called(answered)}"
+    tail = f"answered in {duration(answered.get('duration_ms'))}{tokens(facts)}"
+    return f"{capital(falls)}, so Relay moved to {last}, which {tail}." if falls else f"{last} {tail}."
 
 
 def ended(facts: Facts) -> str:

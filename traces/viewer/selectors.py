@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, F, FloatField, Func, Q, QuerySet, TextField, Value
-from django.db.models.functions import Cast, Floor
+from django.db.models.functions import Cast, Floor, Right
 
 from traces.core.query import Cursor, TraceQuery
 from traces.models import Trace
@@ -73,7 +73,7 @@ def searched(query: TraceQuery, *, prompts: bool) -> QuerySet[Trace]:
     found = Q(api_key=text) | Q(tail=text.lower())
     if prompts:
         found |= Q(prompt_line__icontains=text)
-    tail = Func(Cast("id", TextField()), Value(12), function="right")
+    tail = Right(Cast("id", TextField()), 12)
     return within.annotate(tail=tail).filter(found)
 
 
