@@ -15,8 +15,6 @@ from tenants.services import create_tenant
 from traces.models import Trace
 from traces.tests.rows import make_trace
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture(scope="module")
 def traffic(committed: None) -> Any:

@@ -154,6 +154,7 @@ def cache_facts(trace: Trace, seer: Seer, query: TraceQuery) -> dict[str, Any]:
     source = selectors.as_uuid(text(told.get("source_trace")))
     return told | {
         "state": state,
+        "may_forget": seer.edits and selectors.as_uuid(text(told.get("entry_id"))) is not None,
         "similarity": similarity,
         "threshold": threshold,
         "filled": clamp(similarity),
