@@ -2,11 +2,11 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from caching.models import SemanticEntry
 from django.test import Client
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
-from caching.models import SemanticEntry
 from tenants.models import Membership, Tenant, User
 from traces.models import Trace
 from traces.tests.rows import make_trace
@@ -18,12 +18,14 @@ def entry_of(tenant: Tenant) -> uuid.UUID:
     with tenant_context(tenant):
         entry = SemanticEntry.objects.create(
             id=uuid.uuid4(),
+            created_at=timezone.now(),
             expires_at=timezone.now() + timedelta(hours=1),
             scope=b"s" * 32,
             embedding=[0.1] * 384,
             question="Where is my parcel?",
             answer={},
             source_trace=uuid.uuid4(),
+            policy_version=1,
         )
     return entry.id
 
