@@ -15,6 +15,12 @@ from tenants.services import create_tenant
 from traces.models import Trace
 from traces.tests.rows import make_trace
 
+# Static files that a browser no longer waits for are closed late by the server in this process.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @pytest.fixture(scope="module")
 def traffic(committed: None) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -71,7 +72,12 @@ def test_the_list_shows_the_prompt_where_it_went_and_what_it_cost(sign_in: SignI
     ],
 )  # fmt: skip
 def test_filters_narrow_the_list(sign_in: SignIn, tenant_a: Tenant, asked: str, found: int) -> None:
-    failed = {"outcome": "failed", "status": 502, "error_code": "upstream_failed", "prompt_line": "A story"}
+    failed: dict[str, Any] = {
+        "outcome": "failed",
+        "status": 502,
+        "error_code": "upstream_failed",
+        "prompt_line": "A story",
+    }
     make_trace(tenant_a)
     make_trace(tenant_a, **failed, request_id="req-failed", model="gpt", api_key="batch", policy_version=2,
                latency_ms=2000, cost_microusd=0, cache="miss")  # fmt: skip
