@@ -15,8 +15,9 @@ from tenants.services import create_tenant
 from traces.models import Trace
 from traces.tests.rows import make_trace
 
-# Static files that a browser no longer waits for are closed late by the server in this process.
+# WhiteNoise streams static files to ASGI in a way that Django warns about, and closes late what a browser left.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
