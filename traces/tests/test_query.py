@@ -77,3 +77,15 @@ def test_numbers_read_as_people_write_them() -> None:
     assert (formats.change(112, 100), formats.change(9, 10), formats.change(1, 0)) == ("+12.0%", "−10.0%", "")
     assert (formats.change_in_points(0.08, 0.071), formats.change_in_points(None, 1)) == ("+0.9 pt", "")
     assert (formats.change_in_duration(800, 980), formats.change_in_duration(None, 1)) == ("−180 ms", "")
+
+
+def test_a_custom_range_is_used_and_kept_and_a_reversed_one_is_not() -> None:
+    asked = {"range": "custom", "from": "2026-11-20T10:00:00", "to": "2026-11-20T11:00:00+00:00", "latency_min": "5"}
+    query = read_query(asked, tenant="acme", now=NOW)
+    late = read_query({"range": "custom", "from": "2027-01-01T00:00:00"}, tenant="acme", now=NOW)
+
+    assert (query.since.hour, query.until and query.until.hour) == (10, 11)
+    assert "from=2026-11-20T10%3A00%3A00" in query.url(q="parcel")
+    assert query.number("latency_min") == 5
+    assert query.narrowed
+    assert (late.range, late.until) == ("24h", None)

@@ -94,3 +94,9 @@ def test_waiting_degrading_and_refusing_name_the_lane() -> None:
     assert "It waited 40 ms in lane `short`, and max_tokens was cut" in told(scheduler=cut | {"queue_wait_ms": 40})
     story = told(outcome="limited", status=429, error_code="queue_full", scheduler=refused)
     assert "Lane `short` had no room: 64 requests were waiting. The client received 429 `queue_full`." in story
+
+
+def test_a_story_without_plan_attempts_or_answer_is_still_told() -> None:
+    assert told(outcome="rejected", status=400, route="").startswith("The client sent a request without a model.")
+    assert told(attempts=[{"deployment": "a", "outcome": "cancelled"}], outcome="cancelled").endswith("after 900 ms.")
+    assert "(similarity" not in told(outcome="cached", cache="semantic", cached={"similarity": 0.9})
