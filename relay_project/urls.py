@@ -3,12 +3,15 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from relay_project.forget import forget_entry
+
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("", include("routing.api.urls")),
     path("", include("django_prometheus.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/traces/<uuid:pk>/forget", admin.site.admin_view(forget_entry), name="forget-entry"),
     path("admin/traces/", include("traces.viewer.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -5,7 +5,7 @@ MICRO = 1_000_000
 
 
 def duration(ms: float | None) -> str:
-    """870 ms, 1.84 s, 2 min 5 s."""
+    """870 ms, 1.84 s, 2 min 5 s, 3 h 10 min."""
     if ms is None:
         return DASH
     if ms < 0.95:
@@ -17,6 +17,9 @@ def duration(ms: float | None) -> str:
     if ms < 59_950:
         return f"{ms / 1000:.1f} s"
     minutes, seconds = divmod(round(ms / 1000), 60)
+    if minutes >= 60:
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
 
 
@@ -49,10 +52,10 @@ def percent(share: float | None) -> str:
 
 
 def relative(age_s: float) -> str:
-    """"9 min ago". Ahead of now (clocks differ a little) is "just now"."""
+    """ "9 min ago". Ahead of now (clocks differ a little) is "just now"."""
     if age_s < 5:
         return "just now"
-    for limit, size, unit in ((60, 1, "s"), (3_600, 60, "min"), (86_400, 3_600, "h"), (86_400 * 60, 86_400, "d")):
+    for limit, size, unit in ((60, 1, "s"), (3_600, 60, "min"), (86_400 * 2, 3_600, "h"), (86_400 * 60, 86_400, "d")):
         if age_s < limit:
             return f"{int(age_s // size)} {unit} ago"
     return f"{int(age_s // (86_400 * 30))} months ago"
@@ -66,7 +69,7 @@ def size(characters: int) -> str:
 
 
 def change(now: float | None, before: float | None) -> str:
-    """"+12.4%" against the period before; empty where there is nothing to compare with."""
+    """ "+12.4%" against the period before; empty where there is nothing to compare with."""
     if now is None or not before:
         return ""
     ratio = (now - before) / before

@@ -9,7 +9,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 RANGES = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
-RANGE_WORDS = {"1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days", "custom": "Custom"}
+RANGE_WORDS = {
+    "1h": "Last hour",
+    "24h": "Last 24 hours",
+    "7d": "Last 7 days",
+    "30d": "Last 30 days",
+    "custom": "Custom",
+}
 DEFAULT_RANGE = "24h"
 OUTCOMES = ("ok", "cached", "fell_back", "limited", "rejected", "failed", "cancelled")
 CACHES = ("off", "miss", "exact", "semantic")

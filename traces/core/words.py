@@ -71,7 +71,9 @@ def ruled_out(facts: Facts) -> str:
     if not out:
         return ""
     whys = "; ".join(f"{name(c.get('deployment'))}: {str(c.get('why', '')).rstrip('.')}" for c in out[:3])
-    return f"{number(len(out)).capitalize()} of {number(len(candidates))} candidates {was(len(out))} ruled out ({whys})."
+    return (
+        f"{number(len(out)).capitalize()} of {number(len(candidates))} candidates {was(len(out))} ruled out ({whys})."
+    )
 
 
 def waited(facts: Facts) -> str:
@@ -82,8 +84,9 @@ def waited(facts: Facts) -> str:
     wait = told.get("queue_wait_ms") or 0
     queued = f"It waited {duration(wait)} in lane {name(lane)}" if wait >= 1 else ""
     if decision == "degraded":
-        cut = f"max_tokens was cut from {told.get('max_tokens_before')} to {told.get('max_tokens_after')} to keep the lane in time"
-        return f"{queued}, and {cut}." if queued else f"{cut[0].upper()}{cut[1:]}."
+        before, after = told.get("max_tokens_before"), told.get("max_tokens_after")
+        cut = f"max_tokens was cut from {before} to {after}"
+        return f"{queued}, and {cut}." if queued else f"To keep lane {name(lane)} in time, {cut}."
     return f"{queued}." if queued else ""
 
 
@@ -95,9 +98,9 @@ def attempted(facts: Facts) -> str:
     falls = ", then ".join(failure(a) for a in failed)
     if answered is None:
         return f"{capital(falls)}." if falls else ""
-    last = f"{name(answered.get('deployment'))}{called(answered)} answered"
-    tail = f" in {duration(answered.get('duration_ms'))}{tokens(facts)}"
-    return f"{capital(falls)}, so Relay moved to {last}{tail}." if falls else f"{last}{tail}."
+    last = f"{name(answered.get('deployment'))}{called(answered)}"
+    tail = f"answered in {duration(answered.get('duration_ms'))}{tokens(facts)}"
+    return f"{capital(falls)}, so Relay moved to {last}, which {tail}." if falls else f"{last} {tail}."
 
 
 def ended(facts: Facts) -> str:

@@ -1,6 +1,7 @@
 """The console's formats as template filters: see traces.core.formats."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from django import template
@@ -10,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 from traces.core import formats
 from traces.core.query import TraceQuery
 from traces.models import Trace
+from traces.viewer.lenient import number
 from traces.viewer.rawjson import highlighted
 
 register = template.Library()
@@ -23,8 +25,18 @@ ICONS = {
     "cancelled": "logout",
 }
 
-for shown in (formats.duration, formats.money, formats.count, formats.short_count, formats.percent):
-    register.filter(shown.__name__, shown)
+register.filter("short_count", formats.short_count)
+
+
+def show_numbers(name: str, show: Callable[[float | None], str]) -> None:
+    """Recorded values may be absent or of any type; what is no number is unknown."""
+    register.filter(name, lambda value: show(number(value)))
+
+
+show_numbers("duration", formats.duration)
+show_numbers("money", formats.money)
+show_numbers("count", formats.count)
+show_numbers("percent", formats.percent)
 
 
 @register.filter
@@ -49,7 +61,7 @@ def when(instant: datetime, now: datetime) -> SafeString:
 @register.filter
 def codes(sentence: str) -> SafeString:
     """Names between backticks become <code>."""
-    return mark_safe(re.sub(r"`([^`]*)`", r"<code>\1</code>", conditional_escape(sentence)))  # noqa: S308
+    return mark_safe(re.sub(r"`([^`]*)`", r"<code>\1</code>", conditional_escape(sentence)))
 
 
 @register.filter

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 from django.http import Http404, HttpRequest
 
-from tenants.access import Role, allows
+from tenants.access import RANK, Role, role_in
 from tenants.models import Tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Seer:
-    """``prompts``: may read prompts and answers, not only metadata."""
+    """``prompts``: may read prompts and answers, not only metadata. ``edits``: may forget what the cache stores."""
 
     tenant: Tenant
     prompts: bool
+    edits: bool
 
 
 def tenant_of(request: HttpRequest) -> Tenant | None:
@@ -24,6 +25,8 @@ def tenant_of(request: HttpRequest) -> Tenant | None:
 def seer_of(request: HttpRequest) -> Seer:
     """404 where there is no tenant, or none that this person belongs to."""
     tenant = tenant_of(request)
-    if tenant is None or not allows(request.user, tenant, Role.VIEWER):
+    role = role_in(request.user, tenant)
+    if tenant is None or role is None:
         raise Http404("Choose a tenant.")
-    return Seer(tenant, allows(request.user, tenant, Role.ANALYST))
+    have = RANK[Role(role)]
+    return Seer(tenant, prompts=have >= RANK[Role.ANALYST], edits=have >= RANK[Role.EDITOR])

@@ -96,7 +96,7 @@ def facts_of(trace: Trace, seer: Seer) -> Facts:
         ttft_ms=trace.ttft_ms,
         tokens_out=trace.tokens_out,
         saved_microusd=trace.saved_microusd,
-        plan=mapping(trace.plan_json) | {"candidates": mappings(mapping(trace.plan_json).get("candidates"))},
+        plan={**mapping(trace.plan_json), "candidates": mappings(mapping(trace.plan_json).get("candidates"))},
         cached=mapping(trace.cache_json),
         scheduler=mapping(trace.scheduler_json),
         attempts=mappings(trace.attempts_json),
@@ -109,8 +109,12 @@ def candidates(trace: Trace) -> list[dict[str, Any]]:
     rows = []
     for candidate in mappings(mapping(trace.plan_json).get("candidates")):
         attempt = attempts.get(text(candidate.get("deployment")), {})
-        outcome = text(attempt.get("outcome")) or ("ruled out" if candidate.get("verdict") == "ruled out" else "not needed")
-        rows.append({**candidate, "outcome": outcome, "attempt": attempt, "cost": number(candidate.get("est_cost_microusd"))})
+        outcome = text(attempt.get("outcome")) or (
+            "ruled out" if candidate.get("verdict") == "ruled out" else "not needed"
+        )
+        rows.append(
+            {**candidate, "outcome": outcome, "attempt": attempt, "cost": number(candidate.get("est_cost_microusd"))}
+        )
     return rows
 
 
@@ -150,6 +154,7 @@ def cache_facts(trace: Trace, seer: Seer, query: TraceQuery) -> dict[str, Any]:
     source = selectors.as_uuid(text(told.get("source_trace")))
     return told | {
         "state": state,
+        "may_forget": seer.edits and selectors.as_uuid(text(told.get("entry_id"))) is not None,
         "similarity": similarity,
         "threshold": threshold,
         "filled": clamp(similarity),
@@ -195,7 +200,9 @@ def download(request: HttpRequest, pk: UUID, part: str) -> HttpResponse:
     if body is None:
         raise Http404("Not stored.")
     headers = {"Content-Disposition": f'attachment; filename="{pk}.{part}.json"'}
-    return HttpResponse(json.dumps(body, indent=2, ensure_ascii=False), content_type="application/json", headers=headers)
+    return HttpResponse(
+        json.dumps(body, indent=2, ensure_ascii=False), content_type="application/json", headers=headers
+    )
 
 
 def link(pk: UUID | None, query: TraceQuery) -> str:

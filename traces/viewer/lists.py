@@ -27,10 +27,36 @@ from traces.viewer.access import Seer, seer_of, tenant_of
 
 EXPORT_CAP = 10_000
 EXPORT_COLUMNS = (
-    "id started_at request_id outcome status error_code sample api_key route provider deployment model policy policy_version "
-    "bucket lane cache stream latency_ms backend_latency_ms queue_wait_ms ttft_ms tokens_in tokens_out usage_source "
-    "cost_microusd saved_microusd reason prompt_line"
-).split()
+    "id",
+    "started_at",
+    "request_id",
+    "outcome",
+    "status",
+    "error_code",
+    "sample",
+    "api_key",
+    "route",
+    "provider",
+    "deployment",
+    "model",
+    "policy",
+    "policy_version",
+    "bucket",
+    "lane",
+    "cache",
+    "stream",
+    "latency_ms",
+    "backend_latency_ms",
+    "queue_wait_ms",
+    "ttft_ms",
+    "tokens_in",
+    "tokens_out",
+    "usage_source",
+    "cost_microusd",
+    "saved_microusd",
+    "reason",
+    "prompt_line",
+)
 FILTER_WORDS = {
     "model": "Model",
     "deployment": "Deployment",
@@ -62,7 +88,9 @@ def trace_list(request: HttpRequest) -> HttpResponse:
         return choose_tenant(request)
     seer, now = seer_of(request), timezone.now()
     query = read_query(request.GET.dict(), tenant=seer.tenant.slug, now=now)
-    page = selectors.page_of(selectors.matching(query, prompts=seer.prompts), read_cursor(request.GET), prompts=seer.prompts)
+    page = selectors.page_of(
+        selectors.matching(query, prompts=seer.prompts), read_cursor(request.GET), prompts=seer.prompts
+    )
     counts, drawn = overview(query, seer, now)
     empty = not page.rows and not query.narrowed and not Trace.objects.exists()
     context = {
@@ -74,7 +102,9 @@ def trace_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "newer_url": f"{query.url()}&after={page.newer.text()}" if page.newer else "",
         "older_url": f"{query.url()}&before={page.older.text()}" if page.older else "",
-        "live_after": (Cursor(page.rows[0].started_at, page.rows[0].pk) if page.rows else Cursor(now, UUID(int=0))).text(),
+        "live_after": (
+            Cursor(page.rows[0].started_at, page.rows[0].pk) if page.rows else Cursor(now, UUID(int=0))
+        ).text(),
         "outcome_chips": outcome_chips(query, counts),
         "filter_chips": filter_chips(query),
         "histogram": drawn,
@@ -110,16 +140,27 @@ def overview(query: TraceQuery, seer: Seer, now: datetime) -> tuple[Counter[str]
     starts = [query.since + timedelta(seconds=width * index) for index in range(number)]
     pitch = timedelta(seconds=width)
     columns = [
-        {"bar": bar, "start": start, "url": query.url(range="custom", **{"from": stamp(start), "to": stamp(start + pitch)})}
+        {
+            "bar": bar,
+            "start": start,
+            "url": query.url(range="custom", **{"from": stamp(start), "to": stamp(start + pitch)}),
+        }
         for bar, start in zip(charts.bars(drawn, width=1000, height=48), starts, strict=True)
     ]
-    return counts, {"columns": columns, "since": query.since, "middle": query.since + (until - query.since) / 2, "until": until}
+    return counts, {
+        "columns": columns,
+        "since": query.since,
+        "middle": query.since + (until - query.since) / 2,
+        "until": until,
+    }
 
 
 def outcome_chips(query: TraceQuery, counts: Mapping[str, int]) -> list[Chip]:
     """A click shows one outcome alone; rare outcomes stay out of the way until they occur."""
     words = dict(Trace.Outcome.choices)
-    shown = [o for o in OUTCOMES if counts.get(o) or o in query.outcomes or o in ("ok", "cached", "fell_back", "failed")]
+    shown = [
+        o for o in OUTCOMES if counts.get(o) or o in query.outcomes or o in ("ok", "cached", "fell_back", "failed")
+    ]
     everything = Chip("All", query.url(outcome=""), sum(counts.values()), not query.outcomes)
     return [everything] + [
         Chip(words[o], query.url(outcome="" if query.outcomes == (o,) else o), counts.get(o, 0), o in query.outcomes, o)
@@ -160,8 +201,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def export(request: HttpRequest) -> HttpResponse:
-    """The newest EXPORT_CAP traces of the list as CSV; read before the first byte, because a generator would outlive the
-    page's schema."""
+    """The newest EXPORT_CAP traces of the list as CSV; read at once, because a generator would outlive the schema."""
     seer = seer_of(request)
     query = read_query(request.GET.dict(), tenant=seer.tenant.slug, now=timezone.now())
     columns = [column for column in EXPORT_COLUMNS if seer.prompts or column != "prompt_line"]

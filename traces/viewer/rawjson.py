@@ -54,6 +54,12 @@ def highlighted(source: str) -> SafeString:
         string, colon, word, _ = match.groups()
         kind = ("k" if colon else "s") if string else ("w" if word else "n")
         body = string or match.group(0)
-        pieces += [escape(source[end : match.start()]), f'<i class="{kind}">', escape(body), "</i>", escape(colon or "")]
+        pieces += [
+            escape(source[end : match.start()]),
+            f'<i class="{kind}">',
+            escape(body),
+            "</i>",
+            escape(colon or ""),
+        ]
         end = match.end()
-    return mark_safe("".join([*pieces, escape(source[end:])]))  # noqa: S308
+    return mark_safe("".join([*pieces, escape(source[end:])]))

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, F, FloatField, Func, Q, QuerySet, TextField, Value
-from django.db.models.functions import Cast, Floor
+from django.db.models.functions import Cast, Floor, Right
 
 from traces.core.query import Cursor, TraceQuery
 from traces.models import Trace
@@ -23,9 +23,26 @@ EXACT = {
     "error": "error_code",
 }
 ROW_FIELDS = (
-    "id started_at outcome status error_code sample api_key route model deployment cache latency_ms ttft_ms "
-    "tokens_in tokens_out cost_microusd prompt_line reason stream"
-).split()
+    "id",
+    "started_at",
+    "outcome",
+    "status",
+    "error_code",
+    "sample",
+    "api_key",
+    "route",
+    "model",
+    "deployment",
+    "cache",
+    "latency_ms",
+    "ttft_ms",
+    "tokens_in",
+    "tokens_out",
+    "cost_microusd",
+    "prompt_line",
+    "reason",
+    "stream",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +73,7 @@ def searched(query: TraceQuery, *, prompts: bool) -> QuerySet[Trace]:
     found = Q(api_key=text) | Q(tail=text.lower())
     if prompts:
         found |= Q(prompt_line__icontains=text)
-    tail = Func(Cast("id", TextField()), Value(12), function="right")
+    tail = Right(Cast("id", TextField()), 12)
     return within.annotate(tail=tail).filter(found)
 
 
@@ -134,7 +151,9 @@ def counts_by_step(traces: QuerySet[Trace], since: datetime, width_s: int) -> li
 def choices(since: datetime) -> dict[str, list[str]]:
     """Values to offer in the filter form, from the newest traces of the range."""
     columns = ("model", "deployment", "api_key", "lane", "policy", "error_code")
-    recent = Trace.objects.filter(started_at__gte=since).order_by("-started_at", "-id").values_list(*columns)[:CHOICES_CAP]
+    recent = (
+        Trace.objects.filter(started_at__gte=since).order_by("-started_at", "-id").values_list(*columns)[:CHOICES_CAP]
+    )
     found: list[set[str]] = [set() for _ in columns]
     for row in recent:
         for value, values in zip(row, found, strict=True):

@@ -22,7 +22,7 @@ class Row:
     width: float
     start_ms: float
     duration_ms: float
-    label_left: bool  # the duration stands before the bar, because there is no room behind it
+    label: str  # where the duration stands: after, before or inside the bar
     attributes: tuple[tuple[str, str], ...]
 
 
@@ -68,6 +68,12 @@ def row_of(span: Mapping[str, Any], total_ms: float, depth: int, failed: set[str
         width=round(width, 2),
         start_ms=start,
         duration_ms=took,
-        label_left=left + width > 86,
+        label=place_of_label(left, width),
         attributes=tuple((key.replace("_", " "), text(value)) for key, value in shown.items()),
     )
+
+
+def place_of_label(left: float, width: float) -> str:
+    if left + width <= 86:
+        return "after"
+    return "before" if left >= 14 else "inside"

@@ -1,0 +1,213 @@
+"""What the home page says about the figures: indicators, health of deployments, problems with one action each."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.urls import reverse
+
+from traces.core import charts, formats
+from traces.core.query import TraceQuery, stamp
+
+CELLS = 48
+FAILING = 0.05  # share of attempts from which a deployment needs attention
+FEWEST = 3  # failed attempts below which it does not
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    label: str
+    value: str
+    delta: str
+    better: bool | None
+    note: str
+    path: str  # of a sparkline, 100 x 28
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    icon: str
+    tone: str
+    title: str
+    effect: str
+    action: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    name: str
+    cells: tuple[str, ...]  # ok | some | failed | none
+    attempts: int
+    failed: int
+
+    @property
+    def health(self) -> str:
+        share = self.failed / self.attempts if self.attempts else 0
+        return "Failing" if share >= 0.5 else "Degraded" if share >= FAILING else "Healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    requests: int = 0
+    failed: int = 0
+    spend: int = 0
+    saved: int = 0
+    own: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    ttft: float | None = None
+
+    @property
+    def failed_share(self) -> float | None:
+        return self.failed / self.requests if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One value a step of the range."""
+
+    outcomes: Sequence[Mapping[str, int]]
+    spend: Sequence[int]
+    p50: Sequence[float | None]
+    p95: Sequence[float | None]
+
+
+def traces_url(query: TraceQuery, **changes: str) -> str:
+    return reverse("traces:list") + query.url(**changes)
+
+
+def bar_url(query: TraceQuery, start: datetime, width: int) -> str:
+    end = start + timedelta(seconds=width)
+    return traces_url(query, range="custom", **{"from": stamp(start), "to": stamp(end)})
+
+
+def kpis(query: TraceQuery, now: Totals, before: Totals, series: Series) -> list[Kpi]:
+    failed = [step.get("failed", 0) + step.get("limited", 0) for step in series.outcomes]
+    share, share_before = now.failed_share, before.failed_share
+    url = traces_url(query)
+
+    def spark(values: Sequence[float | None]) -> str:
+        return charts.line(values, width=100, height=28)
+
+    first = f"p50 {formats.duration(now.p50)} · first token p50 {formats.duration(now.ttft)}"
+    return [
+        Kpi(
+            "Requests",
+            formats.count(now.requests),
+            formats.change(now.requests, before.requests),
+            None,
+            f"{formats.count(before.requests)} in the period before",
+            spark([sum(step.values()) for step in series.outcomes]),
+            url,
+        ),
+        Kpi(
+            "p95 latency",
+            formats.duration(now.p95),
+            formats.change_in_duration(now.p95, before.p95),
+            less(now.p95, before.p95),
+            first,
+            spark(series.p95),
+            url,
+        ),
+        Kpi(
+            "Failed",
+            formats.percent(share),
+            formats.change_in_points(share, share_before),
+            less(share, share_before),
+            f"{now.failed:,} of {now.requests:,} · limited included",
+            spark(failed),
+            traces_url(query, outcome="failed,limited"),
+        ),
+        Kpi(
+            "Spend",
+            formats.money(now.spend),
+            formats.change(now.spend, before.spend),
+            less(now.spend, before.spend),
+            f"cache saved {formats.money(now.saved)}",
+            spark(series.spend),
+            url,
+        ),
+    ]
+
+
+def less(now: float | None, before: float | None) -> bool | None:
+    return None if now is None or before is None or now == before else now < before
+
+
+def models(query: TraceQuery, found: Sequence[tuple[str, int, int]]) -> list[dict[str, Any]]:
+    most = max((count for _, count, _ in found), default=0)
+    return [
+        {
+            "name": name,
+            "count": count,
+            "spend": spend,
+            "most": most,
+            "url": traces_url(query, outcome="cached") if name == "cache" else traces_url(query, model=name),
+        }
+        for name, count, spend in found
+    ]
+
+
+def deployments(found: Sequence[tuple[str, int, int, int]]) -> list[Deployment]:
+    cells: dict[str, list[tuple[int, int]]] = defaultdict(lambda: [(0, 0)] * CELLS)
+    for name, cell, attempts, failed in found:
+        at = min(max(cell, 0), CELLS - 1)
+        had, bad = cells[name][at]
+        cells[name][at] = (had + attempts, bad + failed)
+    return [
+        Deployment(name, tuple(state(*cell) for cell in row), sum(had for had, _ in row), sum(bad for _, bad in row))
+        for name, row in sorted(cells.items())
+    ]
+
+
+def state(attempts: int, failed: int) -> str:
+    if not attempts:
+        return "none"
+    return "ok" if not failed else "failed" if failed * 2 >= attempts else "some"
+
+
+def problems(query: TraceQuery, totals: Totals, series: Series, health: Sequence[Deployment]) -> list[Problem]:
+    """At most five, the worst first: deployments that fail, requests without an answer, requests over a limit."""
+    found = []
+    for deployment in sorted(health, key=lambda d: -d.failed)[:3]:
+        share = deployment.failed / deployment.attempts if deployment.attempts else 0
+        if share >= FAILING and deployment.failed >= FEWEST:
+            found.append(
+                Problem(
+                    "error",
+                    "failed",
+                    f"{deployment.name} is failing {formats.percent(share)} of attempts",
+                    f"{deployment.failed:,} of {deployment.attempts:,} attempts; the next candidate is asked instead.",
+                    "View traces that fell back",
+                    traces_url(query, outcome="fell_back,failed"),
+                )
+            )
+    failed = sum(step.get("failed", 0) for step in series.outcomes)
+    limited = sum(step.get("limited", 0) for step in series.outcomes)
+    if failed:
+        found.append(
+            Problem(
+                "report",
+                "failed",
+                f"{failed:,} request{'s' * (failed != 1)} got no answer",
+                f"{formats.percent(failed / totals.requests)} of all; every candidate failed.",
+                f"View {failed:,} traces",
+                traces_url(query, outcome="failed"),
+            )
+        )
+    if limited:
+        found.append(
+            Problem(
+                "speed",
+                "limited",
+                f"{limited:,} request{'s' * (limited != 1)} hit a limit",
+                "A quota was spent or a lane was full; the client received 429.",
+                f"View {limited:,} traces",
+                traces_url(query, outcome="limited"),
+            )
+        )
+    return found[:5]
