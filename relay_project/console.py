@@ -11,7 +11,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 
 from tenants.access import tenants_of
-from tenants.console import current_tenant, is_platform_staff, with_tenant
+from tenants.page import current_tenant, is_platform_staff, with_tenant
 
 SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling)/[a-z]+/)?")
 

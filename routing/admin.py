@@ -17,9 +17,9 @@ from routing import services
 from routing.editor import page, views
 from routing.models import Deployment, Policy, PolicyVersion, Provider, Route, RouteCandidate
 from tenants.access import Role
-from tenants.admin import when
-from tenants.console import StaffAdmin, TenantOwnedAdmin, current_tenant, is_platform_staff, may, pill
+from tenants.console import StaffAdmin, TenantOwnedAdmin
 from tenants.models import Tenant
+from tenants.page import current_tenant, is_platform_staff, may, pill, when
 
 
 def deployments_for(tenant: Tenant | None) -> "QuerySet[Deployment]":

@@ -14,28 +14,18 @@ from django.utils.encoding import force_bytes
 from django.utils.html import format_html
 from django.utils.http import urlsafe_base64_encode
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django_tenants.utils import schema_context
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from tenants import services
 from tenants.access import Role
-from tenants.console import StaffAdmin, TenantOwnedAdmin, current_tenant, pill, with_tenant
+from tenants.console import StaffAdmin, TenantOwnedAdmin
 from tenants.core.apikeys import PREFIX
 from tenants.forms import ROLE_WORDS, ApiKeyForm, MembershipForm, NewMembershipForm, TenantRowForm
 from tenants.models import ApiKey, Membership, Quota, Tenant, User
+from tenants.page import pill, when, with_tenant
 
 UNITS = {Quota.Metric.REQUESTS: "requests", Quota.Metric.TOKENS: "tokens"}
-
-
-def when(moment: Any, never: str = "–") -> SafeString | str:
-    """Relative, with the exact time on hover."""
-    if moment is None:
-        return never
-    now = timezone.now()
-    apart = timesince(moment, now) if moment <= now else timesince(now, moment)
-    words = f"{apart.split(',')[0]} ago" if moment <= now else f"in {apart.split(',')[0]}"
-    return format_html('<time datetime="{0}" title="{0}">{1}</time>', moment.strftime("%Y-%m-%dT%H:%M:%SZ"), words)
 
 
 @admin.register(ApiKey)

@@ -12,8 +12,8 @@ from routing.documents import changes_in_words, read_policy
 from routing.editor.diff import Row, compare
 from routing.models import Policy, PolicyVersion, Route
 from tenants.access import Role
-from tenants.console import current_tenant, is_platform_staff, may, with_tenant
 from tenants.models import ApiKey, Tenant
+from tenants.page import current_tenant, is_platform_staff, may, with_tenant
 
 VERSIONS_SHOWN = 50
 

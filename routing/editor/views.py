@@ -1,6 +1,6 @@
 """The pages of the policy editor. Each finds the policy among those of the current tenant, or answers 404."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
@@ -16,9 +16,9 @@ from routing.documents import problems_of
 from routing.editor import page
 from routing.editor.attempt import Attempt, read_attempt, run
 from routing.models import Policy, PolicyVersion
-from tenants.console import current_tenant
+from tenants.page import current_tenant
 
-Admin = ModelAdmin
+Admin: TypeAlias = "ModelAdmin[Policy]"
 
 
 def find(admin: Admin, request: HttpRequest, object_id: str) -> Policy:
