@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 
 from routing import services
@@ -76,13 +77,14 @@ class PolicyAdmin(TenantOwnedAdmin):
         return list(self.list_display)
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"check": views.check, "try": views.attempt, "activate": views.activate, "rollback": views.rollback}
+        pages = {
+            "check": require_POST(partial(views.check, self)),
+            "try": require_POST(partial(views.attempt, self)),
+            "activate": partial(views.activate, self),
+            "rollback": partial(views.rollback, self),
+        }
         return [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(partial(view, self)),
-                name=f"routing_policy_{name}",
-            )
+            path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=f"routing_policy_{name}")
             for name, view in pages.items()
         ] + super().get_urls()
 

@@ -59,6 +59,6 @@ def when(moment: Any, never: str = "–") -> SafeString | str:
     if moment is None:
         return never
     now = timezone.now()
-    apart = timesince(moment, now) if moment <= now else timesince(now, moment)
-    words = f"{apart.split(',')[0]} ago" if moment <= now else f"in {apart.split(',')[0]}"
+    apart = (timesince(moment, now) if moment <= now else timesince(now, moment)).split(",")[0]
+    words = "just now" if apart.startswith("0") else f"{apart} ago" if moment <= now else f"in {apart}"
     return format_html('<time datetime="{0}" title="{0}">{1}</time>', moment.strftime("%Y-%m-%dT%H:%M:%SZ"), words)

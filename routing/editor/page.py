@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.documents import changes_in_words, read_policy
-from routing.editor.diff import Row, compare
+from routing.editor.diff import Row, Section, compare, sections
 from routing.models import Policy, PolicyVersion, Route
 from tenants.access import Role
 from tenants.models import ApiKey, Tenant
@@ -31,6 +31,10 @@ class Changes:
     right: str
     rows: list[Row]
     words: list[str]
+
+    @property
+    def sections(self) -> list[Section]:
+        return sections(self.rows)
 
     @property
     def summary(self) -> str:

@@ -8,7 +8,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_POST
 
 from routing import services
 from routing.core.policy import PolicyInvalid
@@ -100,7 +99,6 @@ def _undo(request: HttpRequest, policy: Policy) -> int | None:
     return int(number) if policy.versions.filter(number=int(number)).exists() else None
 
 
-@require_POST
 def check(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
     """What is wrong with a text, and what it changes; nothing is stored."""
     policy = find(admin, request, object_id)
@@ -118,7 +116,6 @@ def check(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
     )
 
 
-@require_POST
 def attempt(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
     """The plan that the text would make for a request, beside the active version's. No model is called."""
     policy = find(admin, request, object_id)
