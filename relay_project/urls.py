@@ -3,6 +3,8 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from tenants.views import welcome
+
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("", include("routing.api.urls")),
@@ -10,5 +12,6 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/traces/", include("traces.viewer.urls")),
+    path("admin/welcome/<uidb64>/<token>/", welcome, name="welcome"),
     path("admin/", admin.site.urls),
 ]
