@@ -94,9 +94,7 @@ class ApiKeyAdmin(TenantOwnedAdmin):
             "base_url": request.build_absolute_uri("/v1"),
             "list_url": with_tenant(request, reverse("admin:tenants_apikey_changelist")),
         }
-        response = TemplateResponse(request, "tenants/apikey_created.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "tenants/apikey_created.html", context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -223,9 +221,7 @@ class MembershipAdmin(TenantOwnedAdmin):
             "days": settings.PASSWORD_RESET_TIMEOUT // 86_400,
             "list_url": with_tenant(request, reverse("admin:tenants_membership_changelist")),
         }
-        response = TemplateResponse(request, "tenants/member_invited.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "tenants/member_invited.html", context)
 
 
 @admin.register(Tenant)
