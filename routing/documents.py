@@ -95,7 +95,7 @@ def _known_zone(name: str) -> bool:
 def _lines(text: str) -> Iterator[tuple[tuple[str | int, ...], int]]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return
     if node is not None:
         yield from _node_lines(node, ())
