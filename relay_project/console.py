@@ -73,9 +73,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     observe = []
     if current_tenant(request) or is_platform_staff(request):
         observe = [{"title": "Traces", "icon": "receipt_long", "link": with_tenant(request, "/admin/traces/")}]
-    groups = [("", [home]), ("Observe", observe), ("Control", _items(request, CONTROL)), ("Access", _items(request, ACCESS))]
+    groups = [
+        ("", [home]),
+        ("Observe", observe),
+        ("Control", _items(request, CONTROL)),
+        ("Access", _items(request, ACCESS)),
+    ]
     return [
-        {"title": title, "separator": bool(title), "collapsible": False, "items": items} for title, items in groups if items
+        {"title": title, "separator": bool(title), "collapsible": False, "items": items}
+        for title, items in groups
+        if items
     ]
 
 

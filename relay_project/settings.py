@@ -47,8 +47,8 @@ PORT = env.number("PORT", 8000)
 # --- Applications ------------------------------------------------------------------------------------------------
 SHARED_APPS = [
     "daphne",
+    "tenants",  # ahead of django_tenants, which has a create_tenant of its own
     "django_tenants",
-    "tenants",
     "routing",
     "scheduling",
     "unfold",

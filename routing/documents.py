@@ -43,7 +43,10 @@ def problems_of(text: str) -> list[LinedProblem]:
         read_policy(text)
     except PolicyInvalid as error:
         lines = {} if isinstance(error, _Unreadable) else dict(_lines(text))
-        return [LinedProblem(_line(lines, problem.path), _dotted(problem.path), problem.message) for problem in error.problems]
+        return [
+            LinedProblem(_line(lines, problem.path), _dotted(problem.path), problem.message)
+            for problem in error.problems
+        ]
     return []
 
 
@@ -95,7 +98,14 @@ def _check_shape(text: str) -> None:
             raise _Unreadable([Problem((), "must not use YAML aliases (*name).")])
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise _Unreadable([Problem((f"line {event.start_mark.line + 1}",), f"is nested over {MAX_DEPTH} levels deep.")])
+            raise _Unreadable(
+                [
+                    Problem(
+                        (f"line {event.start_mark.line + 1 if event.start_mark else 1}",),
+                        f"is nested over {MAX_DEPTH} levels deep.",
+                    )
+                ]
+            )
 
 
 def _known_zone(name: str) -> bool:

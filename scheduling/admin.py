@@ -1,4 +1,4 @@
-"""The lanes in the console. There are exactly two, for all tenants: the platform's staff edits them, nobody adds or deletes."""
+"""The lanes in the console. There are exactly two, for all tenants: staff edit them, nobody adds or deletes one."""
 
 from typing import ClassVar
 

@@ -107,7 +107,8 @@ class ApiKeyAdmin(TenantOwnedAdmin):
             "may_revoke": key is not None and self.has_change_permission(request, key),
             "revoke_url": with_tenant(request, reverse("admin:tenants_apikey_revoke", args=[object_id])),
         }
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+        page: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+        return page
 
     def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self.get_object(request, object_id)
@@ -208,7 +209,8 @@ class MembershipAdmin(TenantOwnedAdmin):
     def response_add(self, request: HttpRequest, obj: Membership, post_url_continue: str | None = None) -> HttpResponse:
         invited: User | None = request.relay_invited  # type: ignore[attr-defined]
         if invited is None:
-            return super().response_add(request, obj, post_url_continue)
+            to_the_list: HttpResponse = super().response_add(request, obj, post_url_continue)
+            return to_the_list
         uid = urlsafe_base64_encode(force_bytes(invited.pk))
         link = reverse("welcome", args=[uid, default_token_generator.make_token(invited)])
         context = {
@@ -260,18 +262,22 @@ class UserAdmin(DjangoUserAdmin, StaffAdmin):  # type: ignore[type-arg,misc]
     change_password_form = AdminPasswordChangeForm
     list_display: ClassVar = ["username", "email", "first_name", "last_name", "kind", "last_login"]
     list_filter: ClassVar = ["is_active", "is_superuser"]
-    filter_horizontal: ClassVar = []
+    filter_horizontal = ()
     fieldsets: ClassVar = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
         ("Access", {"fields": ["is_active", "is_staff", "is_superuser"]}),
     ]
-    add_fieldsets: ClassVar = [(None, {"fields": ["username", "email", "usable_password", "password1", "password2"]})]
+    add_fieldsets = ((None, {"fields": ["username", "email", "usable_password", "password1", "password2"]}),)
 
     @admin.display(description="Kind")
     def kind(self, person: User) -> SafeString:
         if not person.is_active:
             return pill("inactive", "block", "Switched off")
-        return pill("decision", "shield_person", "Platform staff") if person.is_superuser else pill("running", "person", "Member")
+        return (
+            pill("decision", "shield_person", "Platform staff")
+            if person.is_superuser
+            else pill("running", "person", "Member")
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

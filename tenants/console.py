@@ -14,7 +14,8 @@ from tenants.access import Role
 from tenants.models import Tenant
 from tenants.page import current_tenant, is_platform_staff, may, with_tenant
 
-class TenantChangeList(ChangeList):
+
+class TenantChangeList(ChangeList):  # type: ignore[misc]
     """``?tenant=`` names the page's tenant; it is no filter of the list."""
 
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -42,7 +43,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
         raise Http404("Nothing here has this address.")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
+        return bool(self.has_view_permission(request))
 
 
 class StaffAdmin(ConsoleAdmin):

@@ -55,7 +55,7 @@ class NewMembershipForm(MembershipForm):
         help_text="User name or e-mail address. Somebody new gets a link to choose a password.",
     )
 
-    field_order: ClassVar = ["who", "role"]
+    field_order = ("who", "role")
 
     def clean_who(self) -> str:
         who: str = self.cleaned_data["who"].strip()

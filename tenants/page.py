@@ -47,7 +47,8 @@ def with_tenant(request: HttpRequest, url: str) -> str:
 
 def pill(kind: str, icon: str, text: str) -> SafeString:
     return format_html(
-        '<span class="relay-pill relay-pill--{}"><span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</span>',
+        '<span class="relay-pill relay-pill--{}">'
+        '<span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</span>',
         kind,
         icon,
         text,

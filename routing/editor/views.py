@@ -122,11 +122,13 @@ def attempt(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
     if not page.rights(request, policy).attempt:
         raise PermissionDenied
     tenant = current_tenant(request)
-    asked = read_attempt(request.POST, keys=page.key_names(tenant), models=[route.name for route in page.routes_for(tenant)])
+    asked = read_attempt(
+        request.POST, keys=page.key_names(tenant), models=[route.name for route in page.routes_for(tenant)]
+    )
     draft, active = None, None
     if isinstance(asked, Attempt):
         draft = run(asked, policy=policy, tenant=tenant, text=request.POST.get("text", ""), version=0)
-        live = policy.versions.filter(number=policy.active_version).first()
+        live = page.live_version(policy)
         active = live and run(asked, policy=policy, tenant=tenant, text=live.text, version=live.number)
     context = {"policy": policy, "problem": asked if isinstance(asked, str) else "", "draft": draft, "active": active}
     return TemplateResponse(request, "routing/policy_try.html", context)
@@ -147,7 +149,7 @@ def _confirm(admin: Admin, request: HttpRequest, policy: Policy, *, roll_back: b
     version = page.version_of(policy, (request.POST or request.GET).get("version"))
     if request.method == "POST":
         return _go_live(admin, request, policy, version, roll_back=roll_back)
-    active = policy.versions.filter(number=policy.active_version).first()
+    active = page.live_version(policy)
     context = {
         **admin.admin_site.each_context(request),
         **page.frame(request, policy),
@@ -183,8 +185,8 @@ def _go_live(
         messages.error(request, f"Nothing was changed: v{version.number} has problems. {error}")
         return HttpResponseRedirect(page.address(request, policy, version=version.number))
     admin.log_change(request, policy, f"Activated v{live.number}.")
-    undo = {"undo": expected} if expected else {}
-    return HttpResponseRedirect(page.address(request, policy, version=live.number, **undo))
+    query = {"version": live.number, "undo": expected} if expected else {"version": live.number}
+    return HttpResponseRedirect(page.address(request, policy, "change", **query))
 
 
 def _number(request: HttpRequest, name: str) -> int:

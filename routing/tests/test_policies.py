@@ -101,7 +101,9 @@ def test_a_check_names_line_path_and_what_is_allowed(sign_in: SignIn, policy: Po
     assert policy.versions.count() == 2
 
 
-@pytest.mark.parametrize("text", ["", "[" * 20_000, "a: *b", "\x00", "é" * 70_000, ": :\n- -", "- {a: [}", "<script>alert(1)</script>"])
+@pytest.mark.parametrize(
+    "text", ["", "[" * 20_000, "a: *b", "\x00", "é" * 70_000, ": :\n- -", "- {a: [}", "<script>alert(1)</script>"]
+)
 def test_no_text_breaks_the_editor(text: str, sign_in: SignIn, policy: Policy) -> None:
     client = sign_in(Role.EDITOR)
     assert not client.post(at(policy, "check"), {"text": text, "left": "1"}).json()["valid"]
@@ -153,7 +155,9 @@ def test_any_two_versions_compare(sign_in: SignIn, policy: Policy) -> None:
     assert "v2 to v1 (active)" in page and "640 → 512" in page
 
 
-@pytest.mark.parametrize("query", ["version=99", "version=x", "version=99999999999999", "left=1&right=77", "version=-1"])
+@pytest.mark.parametrize(
+    "query", ["version=99", "version=x", "version=99999999999999", "left=1&right=77", "version=-1"]
+)
 def test_a_version_that_is_not_there_is_not_found(query: str, sign_in: SignIn, policy: Policy) -> None:
     assert sign_in(Role.VIEWER).get(f"/admin/routing/policy/{policy.pk}/change/?{query}").status_code == 404
 
@@ -218,15 +222,24 @@ def test_a_new_policy_belongs_to_the_current_tenant(sign_in: SignIn, tenant_a: T
 
 @pytest.fixture
 def route(tenant_a: Tenant, policy: Policy) -> Route:
-    provider = Provider.objects.create(slug=unique("mock"), name="Mock", kind="mock", base_url="https://user:hidden@host/")
-    deployment = Deployment.objects.create(slug=unique("fast"), provider=provider, model="fast", options={"seed": 987123})
+    provider = Provider.objects.create(
+        slug=unique("mock"), name="Mock", kind="mock", base_url="https://user:hidden@host/"
+    )
+    deployment = Deployment.objects.create(
+        slug=unique("fast"), provider=provider, model="fast", options={"seed": 987123}
+    )
     route = Route.objects.create(tenant=tenant_a, name=unique("chat"), policy=policy)
     RouteCandidate.objects.create(route=route, deployment=deployment)
     return route
 
 
 def test_trying_a_text_shows_its_plan_beside_the_active_ones(sign_in: SignIn, policy: Policy, route: Route) -> None:
-    form = {"text": OTHER.replace("lane: short", "lane: long"), "model": route.name, "prompt": "Hello", "metadata": "job=batch"}
+    form = {
+        "text": OTHER.replace("lane: short", "lane: long"),
+        "model": route.name,
+        "prompt": "Hello",
+        "metadata": "job=batch",
+    }
     page = html(sign_in(Role.EDITOR).post(at(policy, "try"), form))
     assert route.steps.get().deployment.slug in page
     assert "<td>640</td>" in page and ">512<" in page and ">same<" in page
@@ -271,7 +284,9 @@ def test_tenants_see_the_providers_behind_their_routes_without_addresses(
         assert "user:hidden" in html(staff.get(f"/admin/routing/{page}/{row.pk}/change/")) or page == "deployment"
 
 
-def test_a_route_offers_only_what_the_tenant_may_use(sign_in: SignIn, route: Route, policy: Policy, tenant_b: Tenant) -> None:
+def test_a_route_offers_only_what_the_tenant_may_use(
+    sign_in: SignIn, route: Route, policy: Policy, tenant_b: Tenant
+) -> None:
     services.create_policy(tenant=tenant_b, slug=unique("theirs"))
     theirs = Policy.objects.filter(tenant=tenant_b).latest("pk")
     mine = route.steps.get().deployment

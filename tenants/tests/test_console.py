@@ -92,7 +92,10 @@ def test_the_sidebar_lists_what_the_person_may_see(sign_in: SignIn, tenant_b: Te
 def test_another_tenants_row_is_not_there(page: str, verb: str, sign_in: SignIn, rows_of_b: dict[str, Any]) -> None:
     row = rows_of_b[page]
     client = sign_in(Role.OWNER)
-    for answer in (client.get(f"/admin/{page}/{row.pk}/{verb}"), client.post(f"/admin/{page}/{row.pk}/{verb}", {"post": "yes"})):
+    for answer in (
+        client.get(f"/admin/{page}/{row.pk}/{verb}"),
+        client.post(f"/admin/{page}/{row.pk}/{verb}", {"post": "yes"}),
+    ):
         assert answer.status_code in (403, 404)
         assert "globex" not in answer.content.decode().lower().replace(str(row.pk), "")
     assert type(row).objects.filter(pk=row.pk).exists()
@@ -191,7 +194,9 @@ def test_an_owner_invites_somebody_new_who_chooses_a_password(sign_in: SignIn, t
 
 
 def test_somebody_known_is_added_without_a_link(sign_in: SignIn, tenant_a: Tenant) -> None:
-    known = User.objects.create_user(unique("known"), email=f"{unique('k')}@example.com", password="a-pass-of-their-own")
+    known = User.objects.create_user(
+        unique("known"), email=f"{unique('k')}@example.com", password="a-pass-of-their-own"
+    )
     client = sign_in(Role.OWNER)
     page = client.post("/admin/tenants/membership/add/?tenant=acme", {"who": known.email.upper(), "role": "viewer"})
     assert page.status_code == 302
@@ -200,7 +205,10 @@ def test_somebody_known_is_added_without_a_link(sign_in: SignIn, tenant_a: Tenan
     again = client.post("/admin/tenants/membership/add/?tenant=acme", {"who": known.username, "role": "owner"})
     assert "member already" in again.content.decode()
     assert Membership.objects.get(user=known, tenant=tenant_a).role == "viewer"
-    assert client.post("/admin/tenants/membership/add/?tenant=acme", {"who": "no spaces!", "role": "viewer"}).status_code == 200
+    assert (
+        client.post("/admin/tenants/membership/add/?tenant=acme", {"who": "no spaces!", "role": "viewer"}).status_code
+        == 200
+    )
 
 
 def test_nobody_changes_their_own_role(sign_in: SignIn, tenant_a: Tenant) -> None:
@@ -254,7 +262,9 @@ def test_an_expired_key_says_so(sign_in: SignIn, tenant_a: Tenant) -> None:
     assert "Expired" in sign_in(Role.VIEWER).get("/admin/tenants/apikey/?tenant=acme").content.decode()
 
 
-@pytest.mark.parametrize("query", ["tenant=%00", "tenant=acme&q=%00", "tenant=acme&o=x&p=y", "tenant=acme&_popup=1&_to_field=x"])
+@pytest.mark.parametrize(
+    "query", ["tenant=%00", "tenant=acme&q=%00", "tenant=acme&o=x&p=y", "tenant=acme&_popup=1&_to_field=x"]
+)
 def test_odd_addresses_are_no_server_error(query: str, sign_in: SignIn) -> None:
     client = sign_in(Role.OWNER)
     for page in ("tenants/apikey", "tenants/quota", "routing/policy"):

@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         policy = Policy.objects.filter(tenant=tenant_named(options["tenant"]), slug=options["slug"]).first()
         if policy is None:
-            raise CommandError(f"There is no policy {options['slug']!r}. See /admin/routing/policy/ for those that exist.")
+            raise CommandError(
+                f"There is no policy {options['slug']!r}. See /admin/routing/policy/ for those that exist."
+            )
         versions = policy.versions.order_by("-number")
         number = options["number"] or policy.active_version
         version = versions.filter(number=number).first() if number else versions.first()

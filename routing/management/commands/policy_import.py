@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="a YAML file, or - for stdin")
         parser.add_argument("--tenant", default="", help="whose policy (default: the platform's, for everybody)")
-        parser.add_argument("--slug", default="", help="the policy's name (default: the file's, policy.demo.yaml is demo)")
+        parser.add_argument(
+            "--slug", default="", help="the policy's name (default: the file's, policy.demo.yaml is demo)"
+        )
         parser.add_argument("--activate", action="store_true", help="live traffic uses it within a second")
         parser.add_argument("--note", default="", help="what and why")
 
@@ -29,11 +31,20 @@ class Command(BaseCommand):
         text = read(options["file"])
         try:
             version, is_new = import_policy(
-                tenant=tenant, slug=slug, text=text, activated=options["activate"], note=options["note"], author="command line"
+                tenant=tenant,
+                slug=slug,
+                text=text,
+                activated=options["activate"],
+                note=options["note"],
+                author="command line",
             )
         except PolicyInvalid as error:
-            lines = [f"  line {item.line or 1}  {item.path or 'document'}: {item.message}" for item in problems_of(text)]
-            raise CommandError("Nothing was saved, the policy has problems:\n" + "\n".join(lines or [str(error)])) from error
+            lines = [
+                f"  line {item.line or 1}  {item.path or 'document'}: {item.message}" for item in problems_of(text)
+            ]
+            raise CommandError(
+                "Nothing was saved, the policy has problems:\n" + "\n".join(lines or [str(error)])
+            ) from error
         except ValidationError as error:
             raise CommandError(f"Nothing was saved. {'; '.join(error.messages)}") from error
         except Conflict as error:

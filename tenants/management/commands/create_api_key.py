@@ -18,14 +18,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("tenant", help="the tenant's slug")
         parser.add_argument("name", help="who or what uses it")
-        parser.add_argument("--scope", action="append", choices=ApiKey.Scope.values, help="may be repeated (default: everything)")
-        parser.add_argument("--expires", default="", help="a day or time, UTC: 2027-01-31 or 2027-01-31T12:00 (default: never)")
+        parser.add_argument(
+            "--scope", action="append", choices=ApiKey.Scope.values, help="may be repeated (default: everything)"
+        )
+        parser.add_argument(
+            "--expires", default="", help="a day or time, UTC: 2027-01-31 or 2027-01-31T12:00 (default: never)"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         tenant = Tenant.objects.exclude(schema_name="public").filter(slug=options["tenant"]).first()
         if tenant is None:
-            raise CommandError(f"There is no tenant {options['tenant']!r}. Create it: manage.py create_tenant {options['tenant']}")
+            raise CommandError(
+                f"There is no tenant {options['tenant']!r}. Create it: manage.py create_tenant {options['tenant']}"
+            )
         try:
             row, text = create_api_key(
                 tenant=tenant,

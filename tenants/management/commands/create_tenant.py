@@ -17,7 +17,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help="a-z, 0-9 and -; sent by clients as X-Tenant-Id")
         parser.add_argument("--name", default="", help="shown in the console (default: the slug)")
-        parser.add_argument("--content", choices=Tenant.Content.values, default=Tenant.Content.FULL.value, help="what traces keep")
+        parser.add_argument(
+            "--content", choices=Tenant.Content.values, default=Tenant.Content.FULL.value, help="what traces keep"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
