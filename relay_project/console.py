@@ -11,7 +11,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 
 from tenants.access import tenants_of
-from tenants.console import current_tenant, is_platform_staff, with_tenant
+from tenants.page import current_tenant, is_platform_staff, with_tenant
 
 SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling)/[a-z]+/)?")
 
@@ -73,9 +73,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     observe = []
     if current_tenant(request) or is_platform_staff(request):
         observe = [{"title": "Traces", "icon": "receipt_long", "link": with_tenant(request, "/admin/traces/")}]
-    groups = [("", [home]), ("Observe", observe), ("Control", _items(request, CONTROL)), ("Access", _items(request, ACCESS))]
+    groups = [
+        ("", [home]),
+        ("Observe", observe),
+        ("Control", _items(request, CONTROL)),
+        ("Access", _items(request, ACCESS)),
+    ]
     return [
-        {"title": title, "separator": bool(title), "collapsible": False, "items": items} for title, items in groups if items
+        {"title": title, "separator": bool(title), "collapsible": False, "items": items}
+        for title, items in groups
+        if items
     ]
 
 

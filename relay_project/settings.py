@@ -47,8 +47,8 @@ PORT = env.number("PORT", 8000)
 # --- Applications ------------------------------------------------------------------------------------------------
 SHARED_APPS = [
     "daphne",
+    "tenants",  # ahead of django_tenants, which has a create_tenant of its own
     "django_tenants",
-    "tenants",
     "routing",
     "scheduling",
     "unfold",
@@ -145,6 +145,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = None if DEBUG else BASE_DIR / "staticfiles"  # filled by `manage.py collectstatic`
 WHITENOISE_USE_FINDERS = DEBUG
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from relay_project.forget import forget_entry
+from tenants.views import welcome
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -13,5 +14,6 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/traces/<uuid:pk>/forget", admin.site.admin_view(forget_entry), name="forget-entry"),
     path("admin/traces/", include("traces.viewer.urls")),
+    path("admin/welcome/<uidb64>/<token>/", welcome, name="welcome"),
     path("admin/", admin.site.urls),
 ]

@@ -6,25 +6,28 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Field, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 
 from routing import services
 from routing.editor import page, views
 from routing.models import Deployment, Policy, PolicyVersion, Provider, Route, RouteCandidate
 from tenants.access import Role
-from tenants.admin import when
-from tenants.console import StaffAdmin, TenantOwnedAdmin, current_tenant, is_platform_staff, may, pill
+from tenants.console import StaffAdmin, TenantOwnedAdmin
 from tenants.models import Tenant
+from tenants.page import current_tenant, is_platform_staff, may, pill, when
 
 
 def deployments_for(tenant: Tenant | None) -> "QuerySet[Deployment]":
     """Those behind the routes that the tenant may use: its own and the platform's."""
-    return Deployment.objects.filter(Q(steps__route__tenant=tenant) | Q(steps__route__tenant=None), steps__isnull=False).distinct()
+    return Deployment.objects.filter(
+        Q(steps__route__tenant=tenant) | Q(steps__route__tenant=None), steps__isnull=False
+    ).distinct()
 
 
 @admin.register(Policy)
@@ -38,15 +41,13 @@ class PolicyAdmin(TenantOwnedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         newest = PolicyVersion.objects.filter(policy=OuterRef("pk")).order_by("-number")
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                newest=Subquery(newest.values("number")[:1]),
-                changed_at=Subquery(newest.values("created_at")[:1]),
-                changed_by=Subquery(newest.values("author")[:1]),
-            )
+        rows: QuerySet[Any] = super().get_queryset(request)
+        rows = rows.annotate(
+            newest=Subquery(newest.values("number")[:1]),
+            changed_at=Subquery(newest.values("created_at")[:1]),
+            changed_by=Subquery(newest.values("author")[:1]),
         )
+        return rows
 
     @admin.display(description="Policy", ordering="slug")
     def name_and_slug(self, policy: Policy) -> SafeString:
@@ -54,11 +55,19 @@ class PolicyAdmin(TenantOwnedAdmin):
 
     @admin.display(description="Live", ordering="active_version")
     def live(self, policy: Policy) -> SafeString:
-        return pill("active", "check", f"v{policy.active_version}") if policy.active_version else pill("plain", "remove", "None")
+        return (
+            pill("active", "check", f"v{policy.active_version}")
+            if policy.active_version
+            else pill("plain", "remove", "None")
+        )
 
     @admin.display(description="Draft")
     def draft(self, policy: Any) -> SafeString | str:
-        return pill("draft", "edit", f"v{policy.newest}") if policy.newest and policy.newest > (policy.active_version or 0) else "–"
+        return (
+            pill("draft", "edit", f"v{policy.newest}")
+            if policy.newest and policy.newest > (policy.active_version or 0)
+            else "–"
+        )
 
     @admin.display(description="Last change", ordering="changed_at")
     def last_change(self, policy: Any) -> SafeString | str:
@@ -76,15 +85,17 @@ class PolicyAdmin(TenantOwnedAdmin):
         return list(self.list_display)
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"check": views.check, "try": views.attempt, "activate": views.activate, "rollback": views.rollback}
-        return [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(partial(view, self)),
-                name=f"routing_policy_{name}",
-            )
+        pages = {
+            "check": require_POST(partial(views.check, self)),
+            "try": require_POST(partial(views.attempt, self)),
+            "activate": partial(views.activate, self),
+            "rollback": partial(views.rollback, self),
+        }
+        own = [
+            path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=f"routing_policy_{name}")
             for name, view in pages.items()
-        ] + super().get_urls()
+        ]
+        return [*own, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -111,7 +122,9 @@ class CandidateInline(TabularInline):  # type: ignore[misc]
         field = formset.form.base_fields.get("deployment")
         if field is not None:
             field.widget = getattr(field.widget, "widget", field.widget)
-            field.queryset = Deployment.objects.all() if is_platform_staff(request) else deployments_for(current_tenant(request))
+            field.queryset = (
+                Deployment.objects.all() if is_platform_staff(request) else deployments_for(current_tenant(request))
+            )
         return formset
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -171,7 +184,11 @@ class SharedAdmin(StaffAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         hidden = [] if is_platform_staff(request) else self.staff_fields
-        return [field.name for field in self.opts.fields if field.editable and not field.primary_key and field.name not in hidden]
+        return [
+            field.name
+            for field in self.opts.fields
+            if field.editable and not field.primary_key and field.name not in hidden
+        ]
 
 
 @admin.register(Provider)
@@ -181,7 +198,7 @@ class ProviderAdmin(SharedAdmin):
     search_fields: ClassVar = ["slug", "name"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        rows = super().get_queryset(request)
+        rows: QuerySet[Any] = super().get_queryset(request)
         if is_platform_staff(request):
             return rows.prefetch_related("deployments")
         shown = self.visible(request)
@@ -189,6 +206,11 @@ class ProviderAdmin(SharedAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [name for name in self.list_display if name != "models" or is_platform_staff(request)]
+
+    def formfield_for_dbfield(self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "base_url":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @admin.display(description="Deployments")
     def models(self, provider: Provider) -> str:
@@ -220,7 +242,7 @@ class DeploymentAdmin(SharedAdmin):
     search_fields: ClassVar = ["slug", "model"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        rows = super().get_queryset(request)
+        rows: QuerySet[Any] = super().get_queryset(request)
         return rows if is_platform_staff(request) else rows.filter(pk__in=self.visible(request))
 
     @admin.display(description="Price in / out, per million")

@@ -10,6 +10,11 @@ import yaml
 from routing.core.policy import PolicyDocument, PolicyInvalid, Problem, parse
 
 MAX_BYTES = 64 * 1024
+MAX_DEPTH = 16  # a policy needs 5; PyYAML takes minutes for 20,000 open brackets
+
+
+class _Unreadable(PolicyInvalid):
+    """No document at all: there are no lines to name, except the one in the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,11 @@ def problems_of(text: str) -> list[LinedProblem]:
     try:
         read_policy(text)
     except PolicyInvalid as error:
-        lines = dict(_lines(text))
-        return [LinedProblem(_line(lines, problem.path), _dotted(problem.path), problem.message) for problem in error.problems]
+        lines = {} if isinstance(error, _Unreadable) else dict(_lines(text))
+        return [
+            LinedProblem(_line(lines, problem.path), _dotted(problem.path), problem.message)
+            for problem in error.problems
+        ]
     return []
 
 
@@ -72,16 +80,32 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _load(text: str) -> Any:
     if len(text.encode()) > MAX_BYTES:
-        raise PolicyInvalid([Problem((), f"is over {MAX_BYTES // 1024} KiB.")])
+        raise _Unreadable([Problem((), f"is over {MAX_BYTES // 1024} KiB.")])
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise PolicyInvalid([Problem((), "must not use YAML aliases (*name).")])
+        _check_shape(text)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise PolicyInvalid([Problem((f"line {line}",), f"not valid YAML: {error.problem or error.context}.")]) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PolicyInvalid([Problem((), "not valid YAML.")]) from error
+        raise _Unreadable([Problem((f"line {line}",), f"not valid YAML: {error.problem or error.context}.")]) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise _Unreadable([Problem((), "not valid YAML.")]) from error
+
+
+def _check_shape(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _Unreadable([Problem((), "must not use YAML aliases (*name).")])
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _Unreadable(
+                [
+                    Problem(
+                        (f"line {event.start_mark.line + 1 if event.start_mark else 1}",),
+                        f"is nested over {MAX_DEPTH} levels deep.",
+                    )
+                ]
+            )
 
 
 def _known_zone(name: str) -> bool:

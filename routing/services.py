@@ -103,7 +103,7 @@ def roll_back(*, policy: Policy, to: int, expected: int | None, author: str = ""
 def import_policy(
     *, tenant: Tenant | None, slug: str, text: str, activated: bool = False, note: str = "", author: str = ""
 ) -> tuple[PolicyVersion, bool]:
-    """The version that holds the text, and whether it is new: the same text again changes nothing. Raises PolicyInvalid."""
+    """The version that holds the text, and whether it is new; the same text again is not. Raises PolicyInvalid."""
     read_policy(text)
     policy = Policy.objects.filter(tenant=tenant, slug=slug).first()
     if policy is None:

@@ -14,28 +14,18 @@ from django.utils.encoding import force_bytes
 from django.utils.html import format_html
 from django.utils.http import urlsafe_base64_encode
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django_tenants.utils import schema_context
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from tenants import services
 from tenants.access import Role
-from tenants.console import StaffAdmin, TenantOwnedAdmin, current_tenant, pill, with_tenant
+from tenants.console import StaffAdmin, TenantOwnedAdmin
 from tenants.core.apikeys import PREFIX
 from tenants.forms import ROLE_WORDS, ApiKeyForm, MembershipForm, NewMembershipForm, TenantRowForm
 from tenants.models import ApiKey, Membership, Quota, Tenant, User
+from tenants.page import pill, when, with_tenant
 
 UNITS = {Quota.Metric.REQUESTS: "requests", Quota.Metric.TOKENS: "tokens"}
-
-
-def when(moment: Any, never: str = "–") -> SafeString | str:
-    """Relative, with the exact time on hover."""
-    if moment is None:
-        return never
-    now = timezone.now()
-    apart = timesince(moment, now) if moment <= now else timesince(now, moment)
-    words = f"{apart.split(',')[0]} ago" if moment <= now else f"in {apart.split(',')[0]}"
-    return format_html('<time datetime="{0}" title="{0}">{1}</time>', moment.strftime("%Y-%m-%dT%H:%M:%SZ"), words)
 
 
 @admin.register(ApiKey)
@@ -104,9 +94,7 @@ class ApiKeyAdmin(TenantOwnedAdmin):
             "base_url": request.build_absolute_uri("/v1"),
             "list_url": with_tenant(request, reverse("admin:tenants_apikey_changelist")),
         }
-        response = TemplateResponse(request, "tenants/apikey_created.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "tenants/apikey_created.html", context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -119,7 +107,8 @@ class ApiKeyAdmin(TenantOwnedAdmin):
             "may_revoke": key is not None and self.has_change_permission(request, key),
             "revoke_url": with_tenant(request, reverse("admin:tenants_apikey_revoke", args=[object_id])),
         }
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+        page: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+        return page
 
     def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self.get_object(request, object_id)
@@ -220,7 +209,8 @@ class MembershipAdmin(TenantOwnedAdmin):
     def response_add(self, request: HttpRequest, obj: Membership, post_url_continue: str | None = None) -> HttpResponse:
         invited: User | None = request.relay_invited  # type: ignore[attr-defined]
         if invited is None:
-            return super().response_add(request, obj, post_url_continue)
+            to_the_list: HttpResponse = super().response_add(request, obj, post_url_continue)
+            return to_the_list
         uid = urlsafe_base64_encode(force_bytes(invited.pk))
         link = reverse("welcome", args=[uid, default_token_generator.make_token(invited)])
         context = {
@@ -233,9 +223,7 @@ class MembershipAdmin(TenantOwnedAdmin):
             "days": settings.PASSWORD_RESET_TIMEOUT // 86_400,
             "list_url": with_tenant(request, reverse("admin:tenants_membership_changelist")),
         }
-        response = TemplateResponse(request, "tenants/member_invited.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "tenants/member_invited.html", context)
 
 
 @admin.register(Tenant)
@@ -274,18 +262,22 @@ class UserAdmin(DjangoUserAdmin, StaffAdmin):  # type: ignore[type-arg,misc]
     change_password_form = AdminPasswordChangeForm
     list_display: ClassVar = ["username", "email", "first_name", "last_name", "kind", "last_login"]
     list_filter: ClassVar = ["is_active", "is_superuser"]
-    filter_horizontal: ClassVar = []
+    filter_horizontal = ()
     fieldsets: ClassVar = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
         ("Access", {"fields": ["is_active", "is_staff", "is_superuser"]}),
     ]
-    add_fieldsets: ClassVar = [(None, {"fields": ["username", "email", "usable_password", "password1", "password2"]})]
+    add_fieldsets = ((None, {"fields": ["username", "email", "usable_password", "password1", "password2"]}),)
 
     @admin.display(description="Kind")
     def kind(self, person: User) -> SafeString:
         if not person.is_active:
             return pill("inactive", "block", "Switched off")
-        return pill("decision", "shield_person", "Platform staff") if person.is_superuser else pill("running", "person", "Member")
+        return (
+            pill("decision", "shield_person", "Platform staff")
+            if person.is_superuser
+            else pill("running", "person", "Member")
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

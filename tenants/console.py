@@ -1,64 +1,21 @@
-"""What every console page of a tenant's rows shares: rows of the current tenant only, verbs by role, tenant set by the server.
-
-The current tenant is ``request.tenant`` (see ``tenants.middleware``); None means all tenants, for platform staff only.
-"""
+"""What all admins of the console share: rows of the current tenant only, verbs by role, tenant set by the server."""
 
 from typing import Any, ClassVar
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from tenants.access import RANK, Role, role_in
+from tenants.access import Role
 from tenants.models import Tenant
-
-ROLE_CACHE = "_relay_role"
-
-
-def current_tenant(request: HttpRequest) -> Tenant | None:
-    return getattr(request, "tenant", None)
+from tenants.page import current_tenant, is_platform_staff, may, with_tenant
 
 
-def is_platform_staff(request: HttpRequest) -> bool:
-    return bool(request.user.is_authenticated and request.user.is_staff_of_platform)
-
-
-def may(request: HttpRequest, role: str) -> bool:
-    """Whether the person's role in the current tenant is at least ``role``; asked of the database once a request."""
-    if not request.user.is_authenticated:
-        return False
-    if not hasattr(request, ROLE_CACHE):
-        setattr(request, ROLE_CACHE, role_in(request.user, current_tenant(request)))
-    have = getattr(request, ROLE_CACHE)
-    return have is not None and RANK[Role(have)] >= RANK[Role(role)]
-
-
-def with_tenant(request: HttpRequest, url: str) -> str:
-    """The URL with ``?tenant=``, so that a link means the same in every tab."""
-    tenant = current_tenant(request)
-    if tenant is None and not is_platform_staff(request):
-        return url
-    query = urlencode({"tenant": tenant.slug if tenant else "all"})
-    return f"{url}{'&' if '?' in url else '?'}{query}"
-
-
-def pill(kind: str, icon: str, text: str) -> SafeString:
-    return format_html(
-        '<span class="relay-pill relay-pill--{}"><span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</span>',
-        kind,
-        icon,
-        text,
-    )
-
-
-class TenantChangeList(ChangeList):
+class TenantChangeList(ChangeList):  # type: ignore[misc]
     """``?tenant=`` names the page's tenant; it is no filter of the list."""
 
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -86,7 +43,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
         raise Http404("Nothing here has this address.")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
+        return bool(self.has_view_permission(request))
 
 
 class StaffAdmin(ConsoleAdmin):

@@ -3,8 +3,14 @@
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.auth.forms import SetPasswordForm
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    BASE_INPUT_CLASSES,
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from tenants.access import RANK, Role, role_in
 from tenants.console import TenantForm
@@ -49,7 +55,7 @@ class NewMembershipForm(MembershipForm):
         help_text="User name or e-mail address. Somebody new gets a link to choose a password.",
     )
 
-    field_order: ClassVar = ["who", "role"]
+    field_order = ("who", "role")
 
     def clean_who(self) -> str:
         who: str = self.cleaned_data["who"].strip()
@@ -71,3 +77,12 @@ class TenantRowForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 ROLE_WORDS: dict[str, Any] = {value: label.partition(": ") for value, label in Membership.Role.choices}
+
+
+class WelcomeForm(SetPasswordForm):  # type: ignore[type-arg]
+    """The first password, in the theme's look."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("new_password1", "new_password2"):
+            self.fields[name].widget.attrs["class"] = " ".join(BASE_INPUT_CLASSES)

@@ -38,12 +38,13 @@ def choose_tenant(request: HttpRequest) -> Tenant | None:
     """The tenant that the URL names, else the session's, else the user's first; staff may look at all (None)."""
     allowed = tenants_of(request.user)
     asked = request.GET.get("tenant", "")
-    if asked == "all" and request.user.is_staff_of_platform:  # type: ignore[union-attr]
-        request.session[SESSION_KEY] = "all"
-    elif asked:
-        if asked not in {tenant.slug for tenant in allowed}:
+    if asked:
+        if asked not in {tenant.slug for tenant in allowed} and not (
+            asked == "all" and request.user.is_staff_of_platform  # type: ignore[union-attr]
+        ):
             raise Http404("No such tenant.")
-        request.session[SESSION_KEY] = asked
+        if request.session.get(SESSION_KEY) != asked:
+            request.session[SESSION_KEY] = asked
     chosen = request.session.get(SESSION_KEY)
     if chosen == "all" and request.user.is_staff_of_platform:  # type: ignore[union-attr]
         return None

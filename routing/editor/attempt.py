@@ -76,7 +76,9 @@ def _facts(plan: dict[str, Any]) -> list[tuple[str, str]]:
     kinds = [name for name in ("exact", "semantic") if cache.get(name)]
     if cache.get("semantic"):
         kinds[-1] = f"semantic from {cache.get('threshold')}"
-    cost = next((item["est_cost_microusd"] for item in plan.get("candidates") or [] if item.get("verdict") == "first"), None)
+    cost = next(
+        (item["est_cost_microusd"] for item in plan.get("candidates") or [] if item.get("verdict") == "first"), None
+    )
     return [
         ("Bucket", str(plan.get("bucket", "–"))),
         ("Rule", str(plan.get("rule") or "none, defaults")),

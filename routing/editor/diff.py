@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
 MAX_LINES = 2_000  # over it, comparing takes too long for a page: all of it counts as changed
 MAX_LINE = 300  # longer lines are not compared character by character
 SIMILAR = 0.4
+CONTEXT = 3  # unchanged lines shown around a change
+MIN_FOLD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,28 @@ def compare(old: str, new: str) -> list[Row]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows in one piece; ``folded`` ones are unchanged and far from any change."""
+
+    rows: tuple[Row, ...]
+    folded: bool
+
+
+def sections(rows: list[Row]) -> list[Section]:
+    """All rows, in order, with every long unchanged run in a section of its own."""
+    changed = [index for index, row in enumerate(rows) if row.changed]
+    near = {index + step for index in changed for step in range(-CONTEXT, CONTEXT + 1)}
+    runs = [
+        (far, [rows[index] for index in run]) for far, run in groupby(range(len(rows)), lambda index: index not in near)
+    ]
+    return [Section(tuple(run), far and len(run) >= MIN_FOLD) for far, run in runs]
+
+
 def _changed(left: list[str], right: list[str], left_at: int, right_at: int) -> Iterator[Row]:
     for step, (before, after) in enumerate(zip_longest(left, right)):
-        if before is None or after is None:
-            old, new = (Piece(before or "", True),), (Piece(after or "", True),)
-        else:
-            old, new = _pieces(before, after)
+        whole = (Piece(before or "", True),), (Piece(after or "", True),)
+        old, new = whole if before is None or after is None else _pieces(before, after)
         yield Row(
             None if before is None else _side(left_at + step, old),
             None if after is None else _side(right_at + step, new),

@@ -9,11 +9,11 @@ from django.urls import reverse
 
 from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.documents import changes_in_words, read_policy
-from routing.editor.diff import Row, compare
+from routing.editor.diff import Row, Section, compare, sections
 from routing.models import Policy, PolicyVersion, Route
 from tenants.access import Role
-from tenants.console import current_tenant, is_platform_staff, may, with_tenant
 from tenants.models import ApiKey, Tenant
+from tenants.page import current_tenant, is_platform_staff, may, with_tenant
 
 VERSIONS_SHOWN = 50
 
@@ -31,6 +31,10 @@ class Changes:
     right: str
     rows: list[Row]
     words: list[str]
+
+    @property
+    def sections(self) -> list[Section]:
+        return sections(self.rows)
 
     @property
     def summary(self) -> str:
@@ -58,6 +62,10 @@ def version_of(policy: Policy, number: str | None) -> PolicyVersion:
     return version
 
 
+def live_version(policy: Policy) -> PolicyVersion | None:
+    return policy.versions.filter(number=policy.active_version).first() if policy.active_version else None
+
+
 def shown_version(policy: Policy, request: HttpRequest) -> PolicyVersion | None:
     """The one the URL names, else the newest."""
     if "version" in request.GET:
@@ -70,7 +78,7 @@ def former_version(policy: Policy, shown: PolicyVersion | None) -> PolicyVersion
     if shown is None:
         return None
     if policy.active_version not in (None, shown.number):
-        return policy.versions.filter(number=policy.active_version).first()
+        return live_version(policy)
     return policy.versions.filter(number__lt=shown.number).order_by("-number").first()
 
 
@@ -94,10 +102,11 @@ def document_of(text: str) -> PolicyDocument | None:
         return None
 
 
-
 def routes_for(tenant: Tenant | None) -> list[Route]:
     """What the tenant's clients may ask for: its own routes, and the platform's that those do not shadow."""
-    rows = Route.objects.filter(Q(tenant=tenant) | Q(tenant=None), enabled=True).select_related("policy").order_by("name")
+    rows = (
+        Route.objects.filter(Q(tenant=tenant) | Q(tenant=None), enabled=True).select_related("policy").order_by("name")
+    )
     mine = {route.name for route in rows if route.tenant_id is not None}
     return [route for route in rows if route.tenant_id is not None or route.name not in mine]
 

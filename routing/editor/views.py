@@ -1,6 +1,6 @@
 """The pages of the policy editor. Each finds the policy among those of the current tenant, or answers 404."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
@@ -8,7 +8,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_POST
 
 from routing import services
 from routing.core.policy import PolicyInvalid
@@ -16,9 +15,9 @@ from routing.documents import problems_of
 from routing.editor import page
 from routing.editor.attempt import Attempt, read_attempt, run
 from routing.models import Policy, PolicyVersion
-from tenants.console import current_tenant
+from tenants.page import current_tenant
 
-Admin = ModelAdmin
+Admin: TypeAlias = "ModelAdmin[Policy]"
 
 
 def find(admin: Admin, request: HttpRequest, object_id: str) -> Policy:
@@ -100,7 +99,6 @@ def _undo(request: HttpRequest, policy: Policy) -> int | None:
     return int(number) if policy.versions.filter(number=int(number)).exists() else None
 
 
-@require_POST
 def check(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
     """What is wrong with a text, and what it changes; nothing is stored."""
     policy = find(admin, request, object_id)
@@ -118,18 +116,19 @@ def check(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
     )
 
 
-@require_POST
 def attempt(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
     """The plan that the text would make for a request, beside the active version's. No model is called."""
     policy = find(admin, request, object_id)
     if not page.rights(request, policy).attempt:
         raise PermissionDenied
     tenant = current_tenant(request)
-    asked = read_attempt(request.POST, keys=page.key_names(tenant), models=[route.name for route in page.routes_for(tenant)])
+    asked = read_attempt(
+        request.POST, keys=page.key_names(tenant), models=[route.name for route in page.routes_for(tenant)]
+    )
     draft, active = None, None
     if isinstance(asked, Attempt):
         draft = run(asked, policy=policy, tenant=tenant, text=request.POST.get("text", ""), version=0)
-        live = policy.versions.filter(number=policy.active_version).first()
+        live = page.live_version(policy)
         active = live and run(asked, policy=policy, tenant=tenant, text=live.text, version=live.number)
     context = {"policy": policy, "problem": asked if isinstance(asked, str) else "", "draft": draft, "active": active}
     return TemplateResponse(request, "routing/policy_try.html", context)
@@ -150,7 +149,7 @@ def _confirm(admin: Admin, request: HttpRequest, policy: Policy, *, roll_back: b
     version = page.version_of(policy, (request.POST or request.GET).get("version"))
     if request.method == "POST":
         return _go_live(admin, request, policy, version, roll_back=roll_back)
-    active = policy.versions.filter(number=policy.active_version).first()
+    active = page.live_version(policy)
     context = {
         **admin.admin_site.each_context(request),
         **page.frame(request, policy),
@@ -186,8 +185,8 @@ def _go_live(
         messages.error(request, f"Nothing was changed: v{version.number} has problems. {error}")
         return HttpResponseRedirect(page.address(request, policy, version=version.number))
     admin.log_change(request, policy, f"Activated v{live.number}.")
-    undo = {"undo": expected} if expected else {}
-    return HttpResponseRedirect(page.address(request, policy, version=live.number, **undo))
+    query = {"version": live.number, "undo": expected} if expected else {"version": live.number}
+    return HttpResponseRedirect(page.address(request, policy, "change", **query))
 
 
 def _number(request: HttpRequest, name: str) -> int:
