@@ -4,9 +4,9 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "relay_project.settings")
 
-from channels.routing import ChannelNameRouter, ProtocolTypeRouter  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.core.asgi import get_asgi_application  # noqa: E402
+from channels.routing import ChannelNameRouter, ProtocolTypeRouter
+from django.conf import settings
+from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 

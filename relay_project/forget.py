@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from caching.services import forget
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
+from caching.services import forget
 from traces.models import Trace
 from traces.viewer.access import seer_of
 from traces.viewer.lenient import mapping, text

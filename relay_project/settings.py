@@ -33,7 +33,9 @@ if DEBUG:
 # --- Relay -------------------------------------------------------------------------------------------------------
 RELAY_DEV_OPEN_TENANT = env.text("RELAY_DEV_OPEN_TENANT")
 if RELAY_DEV_OPEN_TENANT and not DEBUG:
-    raise ImproperlyConfigured("RELAY_DEV_OPEN_TENANT lets requests in without a key; it is refused unless RELAY_DEBUG=1.")
+    raise ImproperlyConfigured(
+        "RELAY_DEV_OPEN_TENANT lets requests in without a key; it is refused unless RELAY_DEBUG=1."
+    )
 RELAY_EXPRESS = env.flag("RELAY_EXPRESS", default=True)
 RELAY_MAX_BODY_BYTES = env.number("RELAY_MAX_BODY_BYTES", 4 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = RELAY_MAX_BODY_BYTES
@@ -104,7 +106,9 @@ TEMPLATES = [
 # --- State -------------------------------------------------------------------------------------------------------
 DATABASE_URL = env.text("DATABASE_URL", "postgres://relay@127.0.0.1:54329/relay")
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")
-DATABASES = {"default": env.database(DATABASE_URL, "django_tenants.postgresql_backend")}
+DATABASES = {
+    "default": env.database(DATABASE_URL, "django_tenants.postgresql_backend") | {"OPTIONS": {"connect_timeout": 3}}
+}
 ORIGINAL_BACKEND = "django_prometheus.db.backends.postgresql"
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -145,6 +149,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = None if DEBUG else BASE_DIR / "staticfiles"  # filled by `manage.py collectstatic`
 WHITENOISE_USE_FINDERS = DEBUG
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

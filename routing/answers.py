@@ -102,7 +102,7 @@ def _merge(choices: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
     if part.get("finish_reason"):
         choice["finish_reason"] = part["finish_reason"]
     delta = part.get("delta")
-    for name, value in (delta.items() if isinstance(delta, dict) else ()):
+    for name, value in delta.items() if isinstance(delta, dict) else ():
         message = choice["message"]
         if name == "tool_calls" and isinstance(value, list):
             _merge_calls(message.setdefault("tool_calls", []), value)
@@ -123,7 +123,7 @@ def _merge_calls(calls: list[dict[str, Any]], parts: Sequence[Any]) -> None:
             calls.append(call)
         call.update({name: value for name, value in part.items() if name in ("id", "type") and value})
         function = part.get("function")
-        for name, value in (function.items() if isinstance(function, dict) else ()):
+        for name, value in function.items() if isinstance(function, dict) else ():
             if isinstance(value, str):
                 call["function"][name] = call["function"].get(name, "") + value
 
@@ -152,7 +152,7 @@ def _count(value: Any) -> bool:
 
 
 def replay(answer: Mapping[str, Any], *, include_usage: bool) -> list[bytes]:
-    """A stored ``chat.completion`` as the events of a stream: each choice in one piece, its end, the usage if asked for."""
+    """A stored ``chat.completion`` as the events of a stream: each choice in one piece, its end, the usage."""
     common = {name: answer.get(name) for name in ("id", "created", "model", "system_fingerprint") if name in answer}
     common["object"] = "chat.completion.chunk"
     events = []

@@ -15,6 +15,7 @@ from routing.runtime import Runtime
 from scheduling.client import Ask, QueueFull
 
 Groups = AsyncGenerator[list[bytes], None]
+END: list[bytes] = []  # no adapter yields an empty group
 GARBAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
@@ -60,7 +61,9 @@ async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -
         error = _as_provider_error(cause)
         exchange.attempted(candidate, started, runtime.clock(), error=error)
         if error.retryable:
-            runtime.health.failed(candidate.deployment, str(error), now=runtime.now(), retry_after_s=error.retry_after_s)
+            runtime.health.failed(
+                candidate.deployment, str(error), now=runtime.now(), retry_after_s=error.retry_after_s
+            )
         raise error from cause
     exchange.attempted(candidate, started, runtime.clock())
     runtime.health.answered(candidate.deployment)
@@ -78,16 +81,16 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
     content = False
     async with asyncio.timeout(target.ttft_s):
         while not content:
-            events = await anext(documents, None)
-            if events is None:
+            events = await anext(documents, END)
+            if events is END:
                 raise ProviderError("The stream ended without content.", code="garbage")
             content = any(answers.has_content(answers.read_chunk(event)) for event in events)
             held += events
     yield held
     while True:
         async with asyncio.timeout(target.idle_s):
-            events = await anext(documents, None)
-        if events is None:
+            events = await anext(documents, END)
+        if events is END:
             return
         for event in events:
             answers.glance(event)

@@ -101,7 +101,11 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
     NotAuthenticated: lambda e: ErrorReply(401, str(e), INVALID, e.code, headers={"WWW-Authenticate": "Bearer"}),
     NotAllowed: lambda e: ErrorReply(403, str(e), INVALID, e.code, e.param),
     ModelNotFound: lambda e: ErrorReply(
-        404, f"The model “{e.model[:200]}” does not exist or your key may not use it.", INVALID, "model_not_found", "model"
+        404,
+        f"The model “{e.model[:200]}” does not exist or your key may not use it.",
+        INVALID,
+        "model_not_found",
+        "model",
     ),
     MethodNotAllowed: lambda e: ErrorReply(405, "Use POST.", INVALID, "method_not_allowed", headers={"Allow": "POST"}),
     BodyTooSlow: lambda e: ErrorReply(408, "The body did not arrive in time.", INVALID, "request_timeout"),
@@ -110,7 +114,9 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
     QueueFull: _queue,
     ProviderError: _provider,
     ProvidersFailed: _providers,
-    RedisAway: lambda e: ErrorReply(503, "Relay's state store is away.", SERVER, "state_unavailable", headers=_retry(1)),
+    RedisAway: lambda e: ErrorReply(
+        503, "Relay's state store is away.", SERVER, "state_unavailable", headers=_retry(1)
+    ),
     SpoolFull: lambda e: ErrorReply(503, "Relay cannot store traces now.", SERVER, "spool_full", headers=_retry(5)),
 }
 

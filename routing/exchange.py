@@ -20,6 +20,7 @@ from tenants.ledger import Hold, Left, Spend, nearest
 from traces.draft import TraceDraft
 
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it
+ONE_REQUEST = Spend(1, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Exchange:
     plan: ExecutionPlan | None = None
     hold: Hold | None = None
     left: tuple[Left, ...] = ()
-    spent: Spend = Spend(1, 0, 0)
+    spent: Spend = ONE_REQUEST
     max_tokens: int = 0
     served: Candidate | None = None
     tries: int = 0

@@ -15,7 +15,7 @@ from tenants.redis import Command, RedisAway, replied
 
 
 async def look_up(runtime: Runtime, exchange: Exchange) -> Stored | None:
-    """An answer that may be reused, entered into the trace; None means: ask a provider. Raises QuotaSpent, RedisAway."""
+    """An answer that may be reused; None means: ask a provider. Raises QuotaSpent, RedisAway."""
     stored = await _hold_and_look_up_exact(runtime, exchange)
     if stored is None:
         stored = await _look_up_semantic(runtime, exchange)

@@ -12,7 +12,9 @@ from routing.documents import read_policy
 from tenants.models import SLUG, Tenant
 
 ROUTE_NAME = RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$", "Use letters, digits and . _ : / -, at most 128.")
-CREDENTIAL_ENV = RegexValidator(r"^[A-Z][A-Z0-9_]*_API_KEY$", "The name of an environment variable that ends with _API_KEY.")
+CREDENTIAL_ENV = RegexValidator(
+    r"^[A-Z][A-Z0-9_]*_API_KEY$", "The name of an environment variable that ends with _API_KEY."
+)
 
 
 class Provider(models.Model):
@@ -56,10 +58,14 @@ class Deployment(models.Model):
     model = models.CharField(max_length=200, help_text="The model's name at the provider.")
     enabled = models.BooleanField(default=True)
     capacity = models.PositiveIntegerField(
-        default=8, validators=[MinValueValidator(1)], help_text="Requests that it serves at once; the rest wait in their lane."
+        default=8,
+        validators=[MinValueValidator(1)],
+        help_text="Requests that it serves at once; others wait.",
     )
     context_window = models.PositiveIntegerField(default=8192, help_text="Tokens, input and output together.")
-    price_in_microusd = models.PositiveBigIntegerField("price in", default=0, help_text="Micro-dollars per million input tokens.")
+    price_in_microusd = models.PositiveBigIntegerField(
+        "price in", default=0, help_text="Micro-dollars per million input tokens."
+    )
     price_out_microusd = models.PositiveBigIntegerField(
         "price out", default=0, help_text="Micro-dollars per million output tokens."
     )
@@ -73,7 +79,9 @@ class Deployment(models.Model):
 
     class Meta:
         ordering: ClassVar = ["slug"]
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(capacity__gte=1), name="deployment_capacity_positive")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(capacity__gte=1), name="deployment_capacity_positive")
+        ]
 
     def __str__(self) -> str:
         return self.slug
@@ -83,7 +91,12 @@ class Policy(models.Model):
     """A named policy of one tenant, or of the platform (no tenant). Its versions never change; one of them is active."""
 
     tenant = models.ForeignKey(
-        Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="policies", help_text="Empty: for everybody."
+        Tenant,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="policies",
+        help_text="Empty: for everybody.",
     )
     slug = models.CharField(max_length=48, validators=[SLUG])
     name = models.CharField(max_length=120)
@@ -128,7 +141,12 @@ class Route(models.Model):
     """The model name that a client sends: which policy plans it and which deployments may answer, in order."""
 
     tenant = models.ForeignKey(
-        Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="routes", help_text="Empty: for everybody."
+        Tenant,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="routes",
+        help_text="Empty: for everybody.",
     )
     name = models.CharField(max_length=128, validators=[ROUTE_NAME], help_text="What clients send as “model”.")
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="routes")
@@ -136,7 +154,9 @@ class Route(models.Model):
 
     class Meta:
         ordering: ClassVar = ["name"]
-        constraints: ClassVar = [models.UniqueConstraint(F("tenant"), F("name"), name="route_once", nulls_distinct=False)]
+        constraints: ClassVar = [
+            models.UniqueConstraint(F("tenant"), F("name"), name="route_once", nulls_distinct=False)
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -62,7 +62,9 @@ async def _flow(runtime: Runtime, exchange: Exchange) -> AsyncGenerator[Head | b
             yield _replayed(stored.answer, exchange.request)
             return
         async with aclosing(ask_in_order(runtime, exchange)) as groups:
-            steps = _streamed(runtime, exchange, groups) if exchange.request.stream else _whole(runtime, exchange, groups)
+            steps = (
+                _streamed(runtime, exchange, groups) if exchange.request.stream else _whole(runtime, exchange, groups)
+            )
             async with aclosing(steps):
                 async for part in steps:
                     yield part

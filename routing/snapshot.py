@@ -1,9 +1,9 @@
-"""Rows -> frozen values. Every request is planned on one ``Snapshot``; a change of a row makes a new one within a second."""
+"""Rows -> frozen values. A request is planned on one ``Snapshot``; a change of a row makes a new one within a second."""
 
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from routing.core.plan import ActivePolicy, Candidate
 from routing.core.policy import PolicyInvalid
@@ -46,10 +46,10 @@ class Snapshot:
     def route(self, caller: Caller, model: str) -> tuple[RouteEntry, ActivePolicy]:
         """The tenant's own route and policy stand before the platform's of the same name. Raises ModelNotFound."""
         entry = self.routes.get((caller.tenant_id, model)) or self.routes.get((None, model))
-        policy = entry and (
-            self.policies.get((caller.tenant_id, entry.policy)) or self.policies.get((None, entry.policy))
-        )
-        if entry is None or policy is None:
+        if entry is None:
+            raise ModelNotFound(model)
+        policy = self.policies.get((caller.tenant_id, entry.policy)) or self.policies.get((None, entry.policy))
+        if policy is None:
             raise ModelNotFound(model)
         return entry, policy
 
@@ -86,7 +86,7 @@ def load() -> Snapshot:
         },
         policies=policies,
         targets={row.slug: _target(row) for row in deployments.values()},
-        lanes={lane.slug: _lane(lane) for lane in Lane.objects.all()},
+        lanes={lane.slug: lane.config() for lane in Lane.objects.all()},
         zones=tuple(sorted({"UTC"} | {item.timezone for item in hours})),
     )
 
@@ -105,7 +105,6 @@ def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
     return found
 
 
-
 def candidate_of(row: Deployment) -> Candidate:
     return Candidate(
         deployment=row.slug,
@@ -117,10 +116,6 @@ def candidate_of(row: Deployment) -> Candidate:
         capacity=row.capacity,
         unavailable=_unavailable(row),
     )
-
-
-def _lane(row: Lane) -> LaneConfig:
-    return LaneConfig(**{item.name: getattr(row, item.name) for item in fields(LaneConfig)})
 
 
 def _unavailable(row: Deployment) -> str:

@@ -36,7 +36,12 @@ def try_policy(
         return {"error": f"There is no route named “{model}”."}
     try:
         plan = make_plan(
-            ActivePolicy(slug, version, document), features, {}, candidates, {}, Clock(now, minutes_of_day(int(now // 60), zones))
+            ActivePolicy(slug, version, document),
+            features,
+            {},
+            candidates,
+            {},
+            Clock(now, minutes_of_day(int(now // 60), zones)),
         )
     except InvalidRequest as error:
         return {"error": str(error)}

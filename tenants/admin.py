@@ -261,7 +261,7 @@ class UserAdmin(DjangoUserAdmin, StaffAdmin):  # type: ignore[type-arg,misc]
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display: ClassVar = ["username", "email", "first_name", "last_name", "kind", "last_login"]
-    list_filter: ClassVar = ["is_active", "is_superuser"]
+    list_filter = ("is_active", "is_superuser")
     filter_horizontal = ()
     fieldsets: ClassVar = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),

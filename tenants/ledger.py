@@ -120,4 +120,8 @@ def window(name: str, moment: datetime) -> tuple[datetime, datetime]:
 
 def nearest(left: Sequence[Left], metric: str) -> Left | None:
     """The limit of this metric that is closest to its end, for x-ratelimit-*."""
-    return min((item for item in left if item.limit.metric == metric), key=lambda item: item.limit.limit - item.used, default=None)
+    return min(
+        (item for item in left if item.limit.metric == metric),
+        key=lambda item: item.limit.limit - item.used,
+        default=None,
+    )

@@ -53,7 +53,9 @@ async def listen(dsn: str, changed: Callable[[], Awaitable[None]]) -> None:
                     if await _notified(connection):
                         await changed()
         except (psycopg.Error, OSError, TimeoutError) as error:
-            log.warning("configuration: PostgreSQL is away, the last known one stays in use", extra={"error": str(error)})
+            log.warning(
+                "configuration: PostgreSQL is away, the last known one stays in use", extra={"error": str(error)}
+            )
             await asyncio.sleep(RECONNECT_S)
 
 

@@ -26,12 +26,12 @@ class ConsoleTenantMiddleware:
         request.tenant = tenant  # type: ignore[attr-defined]
         try:
             if tenant is None:
-                connection.set_schema_to_public()
+                connection.set_schema_to_public()  # type: ignore[attr-defined]
             else:
-                connection.set_tenant(tenant)
+                connection.set_tenant(tenant)  # type: ignore[attr-defined]
             return self.get_response(request)
         finally:
-            connection.set_schema_to_public()
+            connection.set_schema_to_public()  # type: ignore[attr-defined]
 
 
 def choose_tenant(request: HttpRequest) -> Tenant | None:

@@ -21,7 +21,7 @@ class User(AbstractUser):
         return self.is_active and self.is_superuser
 
 
-class Tenant(TenantMixin):
+class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants is not typed
     class Content(models.TextChoices):
         FULL = "full", "Prompts and answers"
         METADATA = "metadata", "Metadata only"
@@ -44,7 +44,7 @@ class Tenant(TenantMixin):
         return self.name
 
 
-class Domain(DomainMixin):
+class Domain(DomainMixin):  # type: ignore[misc]
     pass
 
 
@@ -116,12 +116,19 @@ class Quota(models.Model):
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="quotas")
     api_key = models.ForeignKey(
-        ApiKey, on_delete=models.CASCADE, null=True, blank=True, related_name="quotas", help_text="Empty: all keys together."
+        ApiKey,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="quotas",
+        help_text="Empty: all keys together.",
     )
     metric = models.CharField(max_length=16, choices=Metric, default=Metric.REQUESTS)
     window = models.CharField(max_length=8, choices=Window, default=Window.DAY)
     limit = models.PositiveBigIntegerField(help_text="Requests, tokens, or millionths of a dollar in one window.")
-    hard = models.BooleanField(default=True, help_text="On: requests over it are refused. Off: they pass and are marked.")
+    hard = models.BooleanField(
+        default=True, help_text="On: requests over it are refused. Off: they pass and are marked."
+    )
 
     class Meta:
         ordering: ClassVar = ["tenant", "api_key", "metric", "window"]

@@ -69,7 +69,7 @@ class Trips:
 
 
 def replied(reply: Any) -> Any:
-    """A command's reply, or its error raised as RedisAway: what Redis refuses (loading, read-only, full) is an outage."""
+    """A command's reply; its error (loading, read-only, full) is raised as RedisAway: such a Redis is away, too."""
     if isinstance(reply, ResponseError | NoScriptError | RedisError):
         raise RedisAway(type(reply).__name__)
     return reply

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Trace(models.Model):
-    """Names of keys, policies, providers and deployments are kept as text, so that a trace stays true after those change."""
+    """Names of keys, policies and deployments are kept as text, so that a trace stays true after those change."""
 
     class Outcome(models.TextChoices):
         OK = "ok", "OK"
@@ -57,7 +57,9 @@ class Trace(models.Model):
     decision_trace_json = models.JSONField(default=list)  # [{step, outcome, why}] and the candidates' verdicts
     cache_json = models.JSONField(null=True)
     scheduler_json = models.JSONField(null=True)
-    attempts_json = models.JSONField(default=list)  # [{deployment, provider, model, outcome, status, error, start_ms, ...}]
+    attempts_json = models.JSONField(
+        default=list
+    )  # [{deployment, provider, model, outcome, status, error, start_ms, ...}]
     spans_json = models.JSONField(default=list)  # [{name, kind, start_ms, duration_ms, parent, attributes}]
 
     class Meta:

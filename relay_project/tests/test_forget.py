@@ -2,11 +2,11 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from caching.models import SemanticEntry
 from django.test import Client
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
+from caching.models import SemanticEntry
 from tenants.models import Membership, Tenant, User
 from traces.models import Trace
 from traces.tests.rows import make_trace

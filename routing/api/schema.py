@@ -17,7 +17,7 @@ _CHAT_REQUEST = {
     "type": "object",
     "required": ["model", "messages"],
     "additionalProperties": True,
-    "description": "OpenAI's chat request. What Relay does not interpret (tools, response_format, seed …) passes through.",
+    "description": "OpenAI's chat request. What Relay does not interpret (tools, seed …) passes through.",
     "properties": {
         "model": {"type": "string", "description": "A name of GET /v1/models.", "example": "local-ollama"},
         "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
@@ -111,7 +111,11 @@ MODELS: dict[str, Any] = {
     "parameters": _WHO,
     "responses": {200: _said("The models.", _MODELS), **_REFUSED},
 }
-HEALTH: dict[str, Any] = {"tags": ["health"], "summary": "The process is alive", "responses": {200: _said("Alive.", _STATUS)}}
+HEALTH: dict[str, Any] = {
+    "tags": ["health"],
+    "summary": "The process is alive",
+    "responses": {200: _said("Alive.", _STATUS)},
+}
 READY: dict[str, Any] = {
     "tags": ["health"],
     "summary": "The process can serve: configuration loaded, Redis answers",

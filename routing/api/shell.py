@@ -71,7 +71,9 @@ def _metadata(header: str) -> dict[str, str]:
     """``name=value, name=value``."""
     pairs = [part.partition("=") for part in header.split(",") if part.strip()]
     if len(pairs) > MAX_METADATA or not all(name.strip() and equals for name, equals, _ in pairs):
-        raise InvalidRequest(f"x-relay-metadata takes up to {MAX_METADATA} pairs: name=value, name=value.", "x-relay-metadata")
+        raise InvalidRequest(
+            f"x-relay-metadata takes up to {MAX_METADATA} pairs: name=value, name=value.", "x-relay-metadata"
+        )
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

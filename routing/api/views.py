@@ -1,6 +1,6 @@
 """The API by DRF: every endpoint with its schema and docs. Each view parses, calls one function, renders."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -27,11 +27,13 @@ class AnyAccept(BaseContentNegotiation):
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]
 
-    def select_renderer(self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None) -> Any:
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> Any:
         return JSONRenderer(), "application/json"
 
 
-class ApiView(APIView):
+class ApiView(APIView):  # type: ignore[misc]  # adrf is not typed
     content_negotiation_class = AnyAccept
 
 
@@ -62,7 +64,9 @@ class Models(ApiView):
             }
             for route in routes
         ]
-        return Response({"object": "list", "data": data}, headers={"x-request-id": shell.request_id_of(_headers(request._request))})
+        return Response(
+            {"object": "list", "data": data}, headers={"x-request-id": shell.request_id_of(_headers(request._request))}
+        )
 
 
 class Health(ApiView):
@@ -77,7 +81,9 @@ class Ready(ApiView):
         runtime = await runtimes.current()
         checks = {"configuration": runtime.loaded.is_set(), "redis": await runtime.redis.ping()}
         ready = all(checks.values())
-        return JsonResponse({"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503)
+        return JsonResponse(
+            {"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503
+        )
 
 
 async def _body(request: HttpRequest) -> bytes:

@@ -142,8 +142,8 @@ def make_plan(
     usable = tuple(item.candidate for item in verdicts if item.verdict != "ruled out")
     if verdicts and not usable and all("context" in item.why for item in verdicts):
         raise InvalidRequest(
-            f"About {features.input_tokens:,} input tokens and up to {max_tokens:,} output tokens do not fit the model's"
-            f" context of {max(item.candidate.context_window for item in verdicts):,} tokens.",
+            f"About {features.input_tokens:,} input tokens and up to {max_tokens:,} output tokens do not fit the"
+            f" model's context of {max(item.candidate.context_window for item in verdicts):,} tokens.",
             "messages",
             "context_length_exceeded",
         )
@@ -189,7 +189,9 @@ def _first_match(
     for rule in rules:
         miss = next(_misses(rule.when, features, bucket, clock), None)
         if miss is None:
-            reasons.append(Reason("rule", rule.name, "matched", "Everything under “when” holds; it is the first that does."))
+            reasons.append(
+                Reason("rule", rule.name, "matched", "Everything under “when” holds; it is the first that does.")
+            )
             return rule
         reasons.append(Reason("rule", rule.name, "passed over", miss))
     reasons.append(Reason("rule", "defaults", "matched", "No rule matched, so the policy's defaults apply."))
@@ -279,9 +281,7 @@ def _judge(
         yield Verdict(item, 0, "ruled out", why, cost_microusd(item, features.input_tokens, max_tokens))
 
 
-def _signature(
-    settings: Settings, params: Mapping[str, float], max_tokens: int, ordered: Sequence[Candidate]
-) -> str:
+def _signature(settings: Settings, params: Mapping[str, float], max_tokens: int, ordered: Sequence[Candidate]) -> str:
     """What an answer depends on besides the request itself. Health is left out, so that a failover keeps the cache."""
     parts = [settings.tier, sorted(params.items()), max_tokens, [(item.deployment, item.model) for item in ordered]]
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:24]

@@ -11,7 +11,12 @@ from typing import Any
 BUCKETS = ("short", "medium", "long")
 LANES = ("short", "long")
 CACHE_SCOPES = ("tenant", "key")
-SAMPLING = {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "frequency_penalty": (-2.0, 2.0), "presence_penalty": (-2.0, 2.0)}
+SAMPLING = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.0, 1.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "presence_penalty": (-2.0, 2.0),
+}
 MAX_TOKENS = 1_000_000
 MAX_TTL_S = 30 * 24 * 3600
 
@@ -190,7 +195,7 @@ def parse(data: Any) -> PolicyDocument:
 
 def apply(settings: Settings, then: Mapping[str, Any]) -> Settings:
     """``settings`` with the checked fields of ``then`` put over it; ``cache`` is merged field by field."""
-    values = {item.name: getattr(settings, item.name) for item in fields(Settings)} | then
+    values = {item.name: getattr(settings, item.name) for item in fields(Settings)} | dict(then)
     if "cache" in then:
         cache = {item.name: getattr(settings.cache, item.name) for item in fields(CacheRule)}
         values["cache"] = CacheRule(**(cache | then["cache"]))
@@ -226,9 +231,7 @@ def _profiles(read: _Reader, value: Any) -> dict[str, dict[str, float]]:
     return result
 
 
-def _settings(
-    read: _Reader, value: Any, path: tuple[str | int, ...], profiles: Mapping[str, Any]
-) -> dict[str, Any]:
+def _settings(read: _Reader, value: Any, path: tuple[str | int, ...], profiles: Mapping[str, Any]) -> dict[str, Any]:
     readers: dict[str, Callable[[Any, tuple[str | int, ...]], Any]] = {
         "tier": read.word,
         "lane": lambda item, at: read.choice(item, at, LANES),

@@ -47,7 +47,9 @@ class ChatRequest:
         return cls(body={}, model="", stream=False, include_usage=False, max_tokens=None, request_id=request_id)
 
 
-def parse_chat(raw: bytes, *, request_id: str, cache_header: str = "", metadata: Mapping[str, str] | None = None) -> ChatRequest:
+def parse_chat(
+    raw: bytes, *, request_id: str, cache_header: str = "", metadata: Mapping[str, str] | None = None
+) -> ChatRequest:
     """Raises InvalidRequest that names the field."""
     body = _read(raw)
     model = body.get("model")

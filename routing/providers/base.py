@@ -25,7 +25,7 @@ class Target:
 
 
 class ProviderError(Exception):
-    """An attempt that gave no answer. ``retryable``: another deployment may do better. ``status``: the provider's, or None."""
+    """An attempt that gave no answer. ``retryable``: another deployment may do better. ``status``: the provider's."""
 
     def __init__(
         self,

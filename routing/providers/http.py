@@ -18,7 +18,9 @@ async def post(
     session: aiohttp.ClientSession, target: Target, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """The response of a POST if it is 200. No redirect is followed: it could carry the credential elsewhere."""
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=target.connect_s)  # the rest is timed by routing/attempts.py
+    timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=target.connect_s
+    )  # the rest is timed by routing/attempts.py
     try:
         async with session.post(
             target.base_url.rstrip("/") + path,
@@ -54,10 +56,17 @@ async def _refusal(response: aiohttp.ClientResponse) -> ProviderError:
     message, param = _message(await response.content.read(ERROR_BYTES))
     if status in CLIENTS_FAULT:
         return ProviderError(
-            message or "The provider refused the request.", code="provider_refused", retryable=False, status=status, param=param
+            message or "The provider refused the request.",
+            code="provider_refused",
+            retryable=False,
+            status=status,
+            param=param,
         )
     return ProviderError(
-        f"Answered {status}.", code=f"http_{status}", status=status, retry_after_s=_seconds(response.headers.get("Retry-After"))
+        f"Answered {status}.",
+        code=f"http_{status}",
+        status=status,
+        retry_after_s=_seconds(response.headers.get("Retry-After")),
     )
 
 

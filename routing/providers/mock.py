@@ -13,7 +13,8 @@ import orjson
 from routing.core.features import estimate_input
 from routing.providers.base import ProviderError, Target
 
-WORDS = "a gateway receives each request and sends it to the model that fits it best".split()
+REPLY = "a gateway receives each request and sends it to the model that fits it best"
+WORDS = REPLY.split()
 Z95 = 1.6449  # 95th percentile of the standard normal distribution
 
 
@@ -38,7 +39,9 @@ class Behaviour:
             return 0.0
         ratio = math.log(max(1.0, self.p95_ms / self.mean_ms))
         sigma = Z95 - math.sqrt(max(0.0, Z95**2 - 2 * ratio))
-        return chance.lognormvariate(math.log(self.mean_ms) - sigma**2 / 2, sigma) / 1000 if sigma else self.mean_ms / 1000
+        return (
+            chance.lognormvariate(math.log(self.mean_ms) - sigma**2 / 2, sigma) / 1000 if sigma else self.mean_ms / 1000
+        )
 
 
 class Mock:
@@ -48,7 +51,7 @@ class Mock:
     async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
         behaviour = Behaviour.of(target.options)
         key = (target.deployment, behaviour.seed)
-        chance = self._chance.setdefault(key, random.Random(f"{target.deployment}/{behaviour.seed}"))  # noqa: S311
+        chance = self._chance.setdefault(key, random.Random(f"{target.deployment}/{behaviour.seed}"))
         delay, fails = behaviour.latency_s(chance), chance.random() < behaviour.error_rate
         if delay:
             await asyncio.sleep(delay)
@@ -57,7 +60,11 @@ class Mock:
         words = _words(payload, behaviour)
         usage = {"prompt_tokens": estimate_input(payload), "completion_tokens": len(words)}
         usage["total_tokens"] = sum(usage.values())
-        common = {"id": f"chatcmpl-mock-{chance.getrandbits(48):012x}", "created": int(time.time()), "model": target.model}
+        common = {
+            "id": f"chatcmpl-mock-{chance.getrandbits(48):012x}",
+            "created": int(time.time()),
+            "model": target.model,
+        }
         finish = "length" if len(words) < behaviour.reply_tokens else "stop"
         if not stream:
             message = {"role": "assistant", "content": "".join(words)}

@@ -3,7 +3,9 @@ from hypothesis import strategies as st
 
 from routing.editor.diff import MAX_LINE, MAX_LINES, Row, Side, compare, sections
 
-LINES = st.lists(st.sampled_from(["a: 1", "a: 2", "b: {c: 3}", "  - x", ""]) | st.text("abc ", max_size=12), max_size=30)
+LINES = st.lists(
+    st.sampled_from(["a: 1", "a: 2", "b: {c: 3}", "  - x", ""]) | st.text("abc ", max_size=12), max_size=30
+)
 
 
 def text_of(sides: list[Side | None]) -> list[str]:

@@ -21,7 +21,9 @@ def run(*args: str) -> str:
 def test_what_is_imported_is_exported_again(tmp_path: Path, tenant_a: Tenant) -> None:
     file, slug = tmp_path / "policy.yaml", unique("imported")
     file.write_text(STARTER)
-    assert f"{slug} v1 saved and active" in run("policy_import", str(file), "--tenant=acme", f"--slug={slug}", "--activate")
+    assert f"{slug} v1 saved and active" in run(
+        "policy_import", str(file), "--tenant=acme", f"--slug={slug}", "--activate"
+    )
     assert run("policy_export", slug, "--tenant=acme") == STARTER
     file.write_text(STARTER + "# more\n")
     assert "v2 saved" in run("policy_import", str(file), "--tenant=acme", f"--slug={slug}", "--note=More words")

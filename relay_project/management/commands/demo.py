@@ -35,7 +35,7 @@ class Answer:
 
 
 class Command(BaseCommand):
-    help = "Walk through a running Relay (`make dev`): routing, exact and semantic cache, lanes. Prints what the traces show."
+    help = "Walk through a running Relay: routing, both caches, lanes. Prints what the traces show."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--url", default=f"http://127.0.0.1:{settings.PORT}", help="Where Relay runs.")
@@ -89,7 +89,9 @@ class Command(BaseCommand):
             "traces": len(traces),
             "lane": dict(Counter(trace.lane for trace in traces)),
             "admission": dict(decisions),
-            "queue_wait_ms": {"median": round(waits[len(waits) // 2], 1), "longest": round(waits[-1], 1)} if waits else None,
+            "queue_wait_ms": {"median": round(waits[len(waits) // 2], 1), "longest": round(waits[-1], 1)}
+            if waits
+            else None,
         }
 
     def long(self) -> Iterator[dict[str, Any]]:
@@ -101,13 +103,13 @@ class Command(BaseCommand):
 
     def ask(self, prompt: str, **params: Any) -> Answer:
         body = {"model": "local-ollama", "messages": [{"role": "user", "content": prompt}], **params}
-        request = Request(  # noqa: S310  # the operator's own URL
+        request = Request(  # the operator's own URL
             f"{self.url}/v1/chat/completions",
             json.dumps(body).encode(),
             {"Content-Type": "application/json", "X-Tenant-Id": "default"},
         )
         try:
-            with urlopen(request, timeout=120) as response:  # noqa: S310
+            with urlopen(request, timeout=120) as response:
                 return _answer(response.status, response.read(), response.headers)
         except HTTPError as error:
             return _answer(error.code, error.read(), error.headers)
@@ -128,7 +130,9 @@ class Command(BaseCommand):
     def traced(self, answer: Answer) -> dict[str, Any]:
         trace = self.trace(answer)
         if trace is None:
-            raise CommandError(f"The trace {answer.trace_id or '(none)'} did not arrive: {answer.status} {answer.text[:200]}")
+            raise CommandError(
+                f"The trace {answer.trace_id or '(none)'} did not arrive: {answer.status} {answer.text[:200]}"
+            )
         cache = trace.cache_json or {}
         scheduler = trace.scheduler_json or {}
         facts = {
@@ -136,7 +140,11 @@ class Command(BaseCommand):
             "answer": " ".join(answer.text.split())[:100],
             "outcome": f"{trace.outcome} {trace.status}",
             "bucket": trace.bucket,
-            "reasons": [f"{one['subject']}: {one['why']}" for one in trace.decision_trace_json if one["step"] in ("bucket", "rule")],
+            "reasons": [
+                f"{one['subject']}: {one['why']}"
+                for one in trace.decision_trace_json
+                if one["step"] in ("bucket", "rule")
+            ],
             "served by": trace.deployment,
             "cache": trace.cache,
             "similarity": round(cache["similarity"], 3) if cache.get("similarity") else None,

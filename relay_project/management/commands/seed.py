@@ -23,7 +23,9 @@ class Command(BaseCommand):
     help = "Make the tenant “default”, an admin, the demo's policy, providers and routes. Safe to run again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--samples", type=int, default=0, help="Sample traces for a tenant that is new (labelled as such).")
+        parser.add_argument(
+            "--samples", type=int, default=0, help="Sample traces for a tenant that is new (labelled as such)."
+        )
 
     def handle(self, *args: Any, samples: int, **options: Any) -> None:
         tenant = Tenant.objects.filter(slug="default").first()
@@ -74,14 +76,22 @@ def seed_providers() -> None:
 
 def seed_provider(slug: str, name: str, kind: str, base_url: str) -> None:
     """The address follows the environment (ports change); everything else belongs to who edits the row."""
-    provider, new = Provider.objects.get_or_create(slug=slug, defaults={"name": name, "kind": kind, "base_url": base_url})
+    provider, new = Provider.objects.get_or_create(
+        slug=slug, defaults={"name": name, "kind": kind, "base_url": base_url}
+    )
     if not new and provider.base_url != base_url:
         provider.base_url = base_url
         provider.save(update_fields=["base_url"])
 
 
 DEPLOYMENTS: dict[str, dict[str, Any]] = {
-    "ollama-llama": {"provider": "ollama", "model": OLLAMA_MODEL, "capacity": 4, "context_window": 8192, "connect_timeout_ms": 500},
+    "ollama-llama": {
+        "provider": "ollama",
+        "model": OLLAMA_MODEL,
+        "capacity": 4,
+        "context_window": 8192,
+        "connect_timeout_ms": 500,
+    },
     "embedded-smollm2": {"provider": "embedded", "model": "smollm2-135m", "capacity": 4, "context_window": 2048},
     "mock-fast": {
         "provider": "mock",
