@@ -1,4 +1,4 @@
-"""Rows -> frozen values. A request is planned on one ``Snapshot``; a change of a row makes a new one within a second."""
+"""Rows -> frozen values. A request is planned on one ``Snapshot``; a changed row makes a new one within a second."""
 
 import logging
 import os

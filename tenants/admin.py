@@ -260,7 +260,7 @@ class UserAdmin(DjangoUserAdmin, StaffAdmin):  # type: ignore[type-arg,misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display: ClassVar = ["username", "email", "first_name", "last_name", "kind", "last_login"]
+    list_display = ("username", "email", "first_name", "last_name", "kind", "last_login")
     list_filter = ("is_active", "is_superuser")
     filter_horizontal = ()
     fieldsets: ClassVar = [
