@@ -88,7 +88,7 @@ class Deployment(models.Model):
 
 
 class Policy(models.Model):
-    """A named policy of one tenant, or of the platform (no tenant). Its versions never change; one of them is active."""
+    """A named policy of one tenant, or of the platform (no tenant). Its versions never change; one is active."""
 
     tenant = models.ForeignKey(
         Tenant,
