@@ -91,6 +91,7 @@ class ApiKeyAdmin(TenantOwnedAdmin):
             "title": f"API key {obj.name}",
             "key": obj,
             "text": request.relay_new_key,  # type: ignore[attr-defined]
+            "chats": not obj.scopes or ApiKey.Scope.CHAT in obj.scopes,
             "base_url": request.build_absolute_uri("/v1"),
             "list_url": with_tenant(request, reverse("admin:tenants_apikey_changelist")),
         }
@@ -260,14 +261,18 @@ class UserAdmin(DjangoUserAdmin, StaffAdmin):  # type: ignore[type-arg,misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "first_name", "last_name", "kind", "last_login")
+    list_display = ("username", "email", "first_name", "last_name", "kind", "last_seen")
     list_filter = ("is_active", "is_superuser")
     filter_horizontal = ()
-    fieldsets: ClassVar = [
+    fieldsets = (
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
         ("Access", {"fields": ["is_active", "is_staff", "is_superuser"]}),
-    ]
+    )
     add_fieldsets = ((None, {"fields": ["username", "email", "usable_password", "password1", "password2"]}),)
+
+    @admin.display(description="Last signed in", ordering="last_login")
+    def last_seen(self, person: User) -> SafeString | str:
+        return when(person.last_login, "never")
 
     @admin.display(description="Kind")
     def kind(self, person: User) -> SafeString:

@@ -65,10 +65,10 @@ def test_a_policy_is_broken_repaired_saved_and_activated(page: Any, policy: Poli
     assert page.locator("#state").inner_text() == "Valid"
 
     page.keyboard.press("Control+s")
-    page.get_by_text("v2 draft").wait_for()
+    page.get_by_text("v2 draft", exact=True).wait_for()
     page.get_by_role("link", name="Review and activate").click()
     page.get_by_role("button", name="Activate v2").click()
-    page.get_by_text("v2 active").wait_for()
+    page.get_by_text("v2 active").first.wait_for()
     policy.refresh_from_db()
     assert policy.active_version == 2
 

@@ -6,7 +6,7 @@ from django import template
 from django.template import RequestContext
 from django.urls import reverse
 
-from tenants.page import may, when, with_tenant
+from tenants.page import when, with_tenant
 
 register = template.Library()
 register.filter("when", lambda moment: when(moment))
@@ -17,8 +17,3 @@ def in_tenant(context: RequestContext, link: Any) -> str:
     """``{% in_tenant 'admin:index' %}`` or an address: with ``?tenant=`` of the page."""
     address = str(link)
     return with_tenant(context.request, address if address.startswith("/") else reverse(address))
-
-
-@register.simple_tag(takes_context=True)
-def role_allows(context: RequestContext, role: str) -> bool:
-    return may(context.request, role)

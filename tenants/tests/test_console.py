@@ -123,7 +123,7 @@ def test_a_new_keys_secret_is_shown_once_and_kept_nowhere(
     assert found is not None
     secret, row = found[0], ApiKey.objects.get(name=name)
     assert key_id_of(secret) == row.key_id and row.tenant == tenant_a and row.scopes == ["chat"]
-    assert f"Bearer {secret}" in page.content.decode()
+    assert f"Bearer {secret}" in page.content.decode() and "curl http://testserver/v1/" in page.content.decode()
     for path in ("", f"{row.pk}/change/", f"{row.pk}/history/"):
         assert secret.partition("_")[2] not in client.get(f"/admin/tenants/apikey/{path}").content.decode()
     assert secret.partition("_")[2] not in caplog.text
