@@ -79,7 +79,7 @@ class Shells:
         return str(getattr(self, name))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: threads that use chance upset the property tests of other modules
 def shells(committed: None) -> Iterator[Shells]:
     from django.core.management import call_command
 
@@ -94,7 +94,7 @@ def shells(committed: None) -> Iterator[Shells]:
         yield Shells(express.url, drf.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workers(committed: None) -> Iterator[None]:
     """The lane worker and the trace writer, as processes."""
     commands = (["runworker", "lanes"], ["trace_writer"])

@@ -16,7 +16,7 @@ import orjson
 import psycopg
 import psycopg_pool
 from asgiref.sync import sync_to_async
-from channels.layers import get_channel_layer
+from channels.layers import channel_layers
 from django.conf import settings
 from django.db import connection
 
@@ -55,9 +55,8 @@ class Runtime:
             settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
         )
         self.semantic = SemanticCache(self._pool)
-        self.lanes = LaneClient(
-            get_channel_layer(), lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES
-        )
+        layer = channel_layers.make_backend("default")  # its own: a layer serves one event loop
+        self.lanes = LaneClient(layer, lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._services: list[asyncio.Task[None]] = []
 

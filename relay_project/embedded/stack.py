@@ -73,7 +73,7 @@ def variables(ports: Mapping[str, int], secrets: Mapping[str, str], environ: Map
 def relay_tasks(environment: Mapping[str, str]) -> list[Task]:
     return [
         Task(_manage("migrate", environment, "migrate_schemas"), "Migrating the database", "Database migrated"),
-        Task(_manage("seed", environment, "seed"), "Seeding the demo", "Demo tenant seeded"),
+        Task(_manage("seed", environment, "seed", "--samples", "600"), "Seeding the demo", "Demo tenant seeded"),
     ]
 
 

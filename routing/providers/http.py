@@ -33,7 +33,7 @@ async def post(
                 raise await _refusal(response)
             yield response
     except aiohttp.ClientConnectorError as error:
-        raise ProviderError(f"Could not connect: {error.strerror or 'refused'}.", code="connection_failed") from error
+        raise ProviderError("Could not connect.", code="connection_failed") from error
     except TimeoutError as error:
         raise ProviderError("Did not answer in time.", code="timeout") from error
     except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, ValueError) as error:
