@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from caching.exact import Stored
 from caching.semantic import Lookup
 from routing import answers
@@ -129,6 +131,7 @@ class Exchange:
         draft.model, draft.deployment = stored.model, stored.deployment
         draft.tokens_in, draft.tokens_out, draft.usage_source = stored.tokens_in, stored.tokens_out, "cache"
         draft.saved_microusd = stored.cost_microusd
+        draft.response_json = orjson.Fragment(stored.answer)  # written as it is, without being parsed
         why = "The same request was answered before" if kind == "exact" else "A question alike was answered before"
         draft.reason = why
         draft.cache_json = {

@@ -24,7 +24,7 @@ class LaneConfig:
 Lanes = Mapping[str, LaneConfig]
 
 DEFAULT_LANES: Lanes = {
-    "short": LaneConfig("short", 3, 25, 200, 2_000, 256),
+    "short": LaneConfig("short", 3, 25, 200, 2_000, 64),
     "long": LaneConfig("long", 1, 0, 100, 15_000, 512),
 }
 """The rows that the first migration makes, and what holds until they are read."""

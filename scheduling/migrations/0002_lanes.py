@@ -10,7 +10,7 @@ LANES = [
         "protected_percent": 25,
         "max_queue": 200,
         "wait_slo_ms": 2_000,
-        "degraded_max_tokens": 256,
+        "degraded_max_tokens": 64,
     },
     {
         "slug": "long",
