@@ -1,5 +1,6 @@
 """Policy documents as YAML text: reading with line numbers, writing, and a comparison in words."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from routing.core.policy import PolicyDocument, PolicyInvalid, Problem, parse
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
+NO_FIELD = re.compile(r"line ([0-9]+)")  # the path of a problem that no field has
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +142,8 @@ def _node_lines(node: yaml.Node, path: tuple[str | int, ...]) -> Iterator[tuple[
 
 
 def _line(lines: dict[tuple[str | int, ...], int], path: tuple[str | int, ...]) -> int | None:
-    if path and isinstance(path[0], str) and path[0].startswith("line "):
-        number = path[0].removeprefix("line ")
-        return int(number) if number.isdecimal() else None
+    if len(path) == 1 and (said := NO_FIELD.fullmatch(str(path[0]))):
+        return int(said[1])
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)
