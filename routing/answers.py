@@ -71,7 +71,10 @@ def is_usage(event: bytes) -> bool:
     """Whether an event is the usage chunk that Relay asked for: cheap test first, then the exact one."""
     if b'"usage"' not in event or b'"choices"' not in event:
         return False
-    chunk = orjson.loads(event)
+    try:
+        chunk = orjson.loads(event)
+    except orjson.JSONDecodeError:
+        return False
     return isinstance(chunk, dict) and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)
 
 
@@ -92,6 +95,9 @@ def assemble(events: Sequence[bytes]) -> dict[str, Any]:
                 _merge(choices, choice)
     whole["object"] = "chat.completion"
     whole["choices"] = [choices[index] for index in sorted(choices)]
+    for choice in choices.values():
+        for call in choice["message"].get("tool_calls", ()):
+            del call["index"]  # only streams have it
     return whole
 
 
@@ -101,15 +107,24 @@ def _merge(choices: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
     choice = choices.setdefault(index or 0, empty)
     if part.get("finish_reason"):
         choice["finish_reason"] = part["finish_reason"]
+    if isinstance(part.get("logprobs"), dict):
+        _merge_logprobs(choice.setdefault("logprobs", {}), part["logprobs"])
     delta = part.get("delta")
     for name, value in delta.items() if isinstance(delta, dict) else ():
         message = choice["message"]
-        if name == "tool_calls" and isinstance(value, list):
-            _merge_calls(message.setdefault("tool_calls", []), value)
+        if name == "tool_calls":
+            if isinstance(value, list):
+                _merge_calls(message.setdefault(name, []), value)
         elif isinstance(value, str) and name != "role":
-            message[name] = (message.get(name) or "") + value
+            _append(message, name, value)
         elif value is not None:
             message[name] = value
+
+
+def _merge_logprobs(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
+    for name, value in part.items():
+        if isinstance(value, list):
+            whole[name] = whole.get(name, []) + value
 
 
 def _merge_calls(calls: list[dict[str, Any]], parts: Sequence[Any]) -> None:
@@ -117,15 +132,29 @@ def _merge_calls(calls: list[dict[str, Any]], parts: Sequence[Any]) -> None:
         if not isinstance(part, dict):
             continue
         index = part.get("index", len(calls))
-        call = next((item for item in calls if item.get("index") == index), None)
+        call = next((item for item in calls if item["index"] == index), None)
         if call is None:
-            call = {"index": index, "function": {"name": "", "arguments": ""}}
+            call = {"index": index}
             calls.append(call)
-        call.update({name: value for name, value in part.items() if name in ("id", "type") and value})
-        function = part.get("function")
-        for name, value in function.items() if isinstance(function, dict) else ():
-            if isinstance(value, str):
-                call["function"][name] = call["function"].get(name, "") + value
+        for name, value in part.items():
+            if isinstance(value, dict):
+                call[name] = _extended(call.get(name), value)
+            elif value and name != "index":
+                call[name] = value
+
+
+def _extended(before: Any, pieces: Mapping[str, Any]) -> dict[str, Any]:
+    """“function” and its likes, whose texts come in pieces."""
+    texts = before if isinstance(before, dict) else {}
+    for name, piece in pieces.items():
+        if isinstance(piece, str):
+            _append(texts, name, piece)
+    return texts
+
+
+def _append(texts: dict[str, Any], name: str, piece: str) -> None:
+    before = texts.get(name)
+    texts[name] = (before if isinstance(before, str) else "") + piece
 
 
 def is_complete(answer: Mapping[str, Any]) -> bool:
@@ -159,9 +188,13 @@ def replay(answer: Mapping[str, Any], *, include_usage: bool) -> list[bytes]:
     for choice in answer["choices"]:
         delta = {name: value for name, value in choice["message"].items() if value is not None}
         if isinstance(delta.get("tool_calls"), list):
-            delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(delta["tool_calls"])]
+            calls = [call for call in delta["tool_calls"] if isinstance(call, dict)]
+            delta["tool_calls"] = [{**call, "index": number} for number, call in enumerate(calls)]
         index = choice.get("index", 0)
-        events.append({**common, "choices": [{"index": index, "delta": delta, "finish_reason": None}]})
+        start = {"index": index, "delta": delta, "finish_reason": None}
+        if choice.get("logprobs"):
+            start["logprobs"] = choice["logprobs"]
+        events.append({**common, "choices": [start]})
         end = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")}
         events.append({**common, "choices": [end]})
     if include_usage:

@@ -1,5 +1,6 @@
 """Policy documents as YAML text: reading with line numbers, writing, and a comparison in words."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,11 +11,8 @@ import yaml
 from routing.core.policy import PolicyDocument, PolicyInvalid, Problem, parse
 
 MAX_BYTES = 64 * 1024
-MAX_DEPTH = 16  # a policy needs 5; PyYAML takes minutes for 20,000 open brackets
-
-
-class _Unreadable(PolicyInvalid):
-    """No document at all: there are no lines to name, except the one in the path."""
+MAX_DEPTH = 20
+NO_FIELD = re.compile(r"line ([0-9]+)")  # the path of a problem that no field has
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,8 @@ def changes_in_words(old: PolicyDocument, new: PolicyDocument) -> list[str]:
 
 def _plain(document: PolicyDocument) -> dict[str, Any]:
     data = asdict(document)
-    data["rules"] = {rule["name"]: rule for rule in data["rules"]} | {"order": [rule.name for rule in document.rules]}
+    data["rules"] = {rule["name"]: rule for rule in data["rules"]}
+    data["order of rules"] = [rule.name for rule in document.rules]
     return data
 
 
@@ -79,33 +78,37 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _load(text: str) -> Any:
-    if len(text.encode()) > MAX_BYTES:
-        raise _Unreadable([Problem((), f"is over {MAX_BYTES // 1024} KiB.")])
     try:
-        _check_shape(text)
+        _check_text(text)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _Unreadable([Problem((f"line {line}",), f"not valid YAML: {error.problem or error.context}.")]) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise _Unreadable([Problem((), "not valid YAML.")]) from error
+        problem = Problem((f"line {line}",), f"not valid YAML: {error.problem or error.context}.")
+        raise PolicyInvalid([problem]) from error
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
+        raise PolicyInvalid([Problem((), "not valid YAML.")]) from error
 
 
-def _check_shape(text: str) -> None:
+def _check_text(text: str) -> None:
+    """Refuses, before anything is built, what a policy never needs and what could take PyYAML minutes or trip it."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise PolicyInvalid([Problem((), f"is over {MAX_BYTES // 1024} KiB.")])
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise _Unreadable([Problem((), "must not use YAML aliases (*name).")])
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            raise _refused(event, "must not use YAML aliases (*name).")
+        if getattr(event, "tag", None) is not None:
+            raise _refused(event, "must not use YAML tags (!name).")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
         if depth > MAX_DEPTH:
-            raise _Unreadable(
-                [
-                    Problem(
-                        (f"line {event.start_mark.line + 1 if event.start_mark else 1}",),
-                        f"is nested over {MAX_DEPTH} levels deep.",
-                    )
-                ]
-            )
+            raise _refused(event, f"must not be nested over {MAX_DEPTH} deep.")
+
+
+def _refused(event: yaml.Event, message: str) -> PolicyInvalid:
+    return PolicyInvalid([Problem((f"line {event.start_mark.line + 1}",), message)])
 
 
 def _known_zone(name: str) -> bool:
@@ -118,8 +121,9 @@ def _known_zone(name: str) -> bool:
 
 def _lines(text: str) -> Iterator[tuple[tuple[str | int, ...], int]]:
     try:
+        _check_text(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, PolicyInvalid):
         return
     if node is not None:
         yield from _node_lines(node, ())
@@ -129,18 +133,17 @@ def _node_lines(node: yaml.Node, path: tuple[str | int, ...]) -> Iterator[tuple[
     yield path, node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield (*path, key.value), key.start_mark.line + 1
-            for inner, line in _node_lines(value, (*path, key.value)):
-                if inner != (*path, key.value):
-                    yield inner, line
+            inner = (*path, str(key.value))
+            yield inner, key.start_mark.line + 1
+            yield from (item for item in _node_lines(value, inner) if item[0] != inner)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _node_lines(value, (*path, index))
 
 
 def _line(lines: dict[tuple[str | int, ...], int], path: tuple[str | int, ...]) -> int | None:
-    if path and isinstance(path[0], str) and path[0].startswith("line "):
-        return int(path[0].removeprefix("line "))
+    if len(path) == 1 and (said := NO_FIELD.fullmatch(str(path[0]))):
+        return int(said[1])
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)

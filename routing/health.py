@@ -19,7 +19,7 @@ class HealthBoard:
 
     def failed(self, deployment: str, why: str, *, now: float, retry_after_s: float | None = None) -> None:
         streak = self._streak[deployment] = self._streak.get(deployment, 0) + 1
-        pause = min(LONGEST_S, FIRST_S * 2 ** (streak - 1))
+        pause = min(LONGEST_S, FIRST_S * 2 ** min(streak - 1, 10))
         if retry_after_s is not None:
             pause = max(pause, min(retry_after_s, 3600.0))
         self._failing[deployment] = Health(now + pause, f"Failed lately ({why.rstrip('.')})")

@@ -49,7 +49,7 @@ class Trips:
             batch, self._waiting = self._waiting, []
             try:
                 replies = await self._trip([command for commands, _ in batch for command in commands])
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # whatever it is, nobody may be left waiting
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(RedisAway(type(error).__name__))

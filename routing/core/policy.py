@@ -118,7 +118,9 @@ class _Reader:
         result = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                self.bad(path, f"the name {key!r} must be text; quote it.")
+                self.bad(path, f"the name {_shown(key)} must be text; quote it.")
+            elif not _legible(key):
+                self.bad(path, f"the name {_shown(key)} holds a character that cannot be shown.")
             elif known is not None and key not in known:
                 self.bad((*path, key), f"unknown; allowed here: {', '.join(known)}.")
             else:
@@ -149,8 +151,8 @@ class _Reader:
         return str(value)
 
     def word(self, value: Any, path: tuple[str | int, ...]) -> str:
-        if not isinstance(value, str) or not value.strip() or len(value) > 200:
-            self.bad(path, f"must be text of 1 to 200 characters, not {_shown(value)}.")
+        if not isinstance(value, str) or not value.strip() or len(value) > 200 or not _legible(value):
+            self.bad(path, f"must be text of 1 to 200 legible characters, not {_shown(value)}.")
             return ""
         return value.strip()
 
@@ -171,7 +173,14 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > 10**50:
+        return "a number that large"  # Python refuses to write out the largest ones
     return _kind(value) if isinstance(value, dict | list | None) else repr(value)[:60]
+
+
+def _legible(text: str) -> bool:
+    """No NUL, other control characters or lone surrogates: a plan must fit into JSON and into PostgreSQL."""
+    return all(character.isprintable() or character.isspace() for character in text)
 
 
 def parse(data: Any) -> PolicyDocument:

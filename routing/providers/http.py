@@ -18,13 +18,12 @@ async def post(
     session: aiohttp.ClientSession, target: Target, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """The response of a POST if it is 200. No redirect is followed: it could carry the credential elsewhere."""
-    timeout = aiohttp.ClientTimeout(
-        total=None, sock_connect=target.connect_s
-    )  # the rest is timed by routing/attempts.py
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=target.connect_s)  # routing/attempts.py times the rest
+    data = _written(payload)
     try:
         async with session.post(
             target.base_url.rstrip("/") + path,
-            data=orjson.dumps(payload),
+            data=data,
             headers={"Content-Type": "application/json", **headers},
             timeout=timeout,
             allow_redirects=False,
@@ -38,6 +37,18 @@ async def post(
         raise ProviderError("Did not answer in time.", code="timeout") from error
     except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, ValueError) as error:
         raise ProviderError(f"The connection broke ({type(error).__name__}).", code="connection_broken") from error
+
+
+def _written(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except orjson.JSONEncodeError:
+        raise refused("The request is nested too deep.") from None
+
+
+def refused(message: str, param: str | None = None) -> ProviderError:
+    """The request itself cannot be sent: the client's mistake, so nobody else is asked and nobody's health suffers."""
+    return ProviderError(message, code="provider_refused", retryable=False, status=400, param=param)
 
 
 async def read_all(response: aiohttp.ClientResponse) -> bytes:

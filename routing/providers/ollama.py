@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 
 from routing.providers.base import ProviderError, Target
-from routing.providers.http import post, read_all
+from routing.providers.http import post, read_all, refused
 
 OPTIONS = {
     "temperature": "temperature",
@@ -35,16 +35,15 @@ class Ollama:
             if not stream:
                 yield [orjson.dumps(completion(_line(await read_all(response))))]
                 return
-            buffer, finished = b"", False
+            buffer, reply = b"", Reply()
             async for data in response.content.iter_any():
                 *lines, buffer = (buffer + data).split(b"\n")
                 if len(buffer) > MAX_LINE_BYTES:
                     raise ProviderError("One line of the stream is over 1 MiB.", code="event_too_large")
                 documents = [_line(line) for line in lines if line.strip()]
-                finished = finished or any(document.get("done") is True for document in documents)
                 if documents:
-                    yield [orjson.dumps(event) for document in documents for event in chunks(document)]
-        if not finished:
+                    yield [orjson.dumps(event) for document in documents for event in reply.chunks(document)]
+        if not reply.finished:
             raise ProviderError("The stream ended before its end was announced.", code="stream_cut")
 
 
@@ -59,48 +58,69 @@ def to_ollama(payload: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
     }
     if payload.get("tools"):
         body["tools"] = payload["tools"]
-    wanted = payload.get("response_format") or {}
-    if wanted.get("type") == "json_object":
-        body["format"] = "json"
-    elif wanted.get("type") == "json_schema":
-        body["format"] = (wanted.get("json_schema") or {}).get("schema", "json")
+    if (form := _format(payload.get("response_format"))) is not None:
+        body["format"] = form
     return body
+
+
+def _format(wanted: Any) -> Any:
+    """Ollama's ``format``: “json”, a JSON schema, or None for free text."""
+    if wanted is None:
+        return None
+    if not isinstance(wanted, dict) or not isinstance(wanted.get("json_schema") or {}, dict):
+        raise refused("“response_format” must be an object.", "response_format")
+    if wanted.get("type") == "json_schema":
+        return (wanted.get("json_schema") or {}).get("schema", "json")
+    return "json" if wanted.get("type") == "json_object" else None
 
 
 def completion(document: Mapping[str, Any]) -> dict[str, Any]:
     """Ollama's whole answer as a ``chat.completion``."""
     message = document["message"]
     answer: dict[str, Any] = {"role": "assistant", "content": message.get("content", "")}
-    if message.get("tool_calls"):
+    called = bool(message.get("tool_calls"))
+    if called:
         answer["tool_calls"] = _tool_calls(message["tool_calls"])
     return {
         "id": _id(document),
         "object": "chat.completion",
         "created": int(time.time()),
         "model": document.get("model", ""),
-        "choices": [{"index": 0, "message": answer, "finish_reason": _finish(document)}],
+        "choices": [{"index": 0, "message": answer, "finish_reason": _finish(document, called=called)}],
         "usage": _usage(document),
     }
 
 
-def chunks(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line of Ollama's stream as ``chat.completion.chunk`` documents; the last line also gives the usage."""
-    message = document.get("message") or {}
-    delta: dict[str, Any] = {"role": "assistant", "content": message.get("content", "")}
-    if message.get("tool_calls"):
-        calls = enumerate(_tool_calls(message["tool_calls"]))
-        delta["tool_calls"] = [{"index": index, **call} for index, call in calls]
-    common = {
-        "id": _id(document),
-        "object": "chat.completion.chunk",
-        "created": int(time.time()),
-        "model": document.get("model", ""),
-    }
-    finish = _finish(document) if document.get("done") is True else None
-    events = [{**common, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}]
-    if finish:
-        events.append({**common, "choices": [], "usage": _usage(document)})
-    return events
+class Reply:
+    """One streamed answer: its lines as ``chat.completion.chunk`` documents, of which the last gives the usage.
+
+    Ollama may name one tool call a line, and says “stop” after them; OpenAI numbers them and says “tool_calls”.
+    """
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._common: dict[str, Any] = {}
+        self._calls = 0
+
+    def chunks(self, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if not self._common:
+            self._common = {
+                "id": _id(document),
+                "object": "chat.completion.chunk",
+                "created": int(time.time()),
+                "model": document.get("model", ""),
+            }
+        message = document["message"]
+        delta: dict[str, Any] = {"role": "assistant", "content": message.get("content", "")}
+        if message.get("tool_calls"):
+            calls = _tool_calls(message["tool_calls"], self._calls)
+            delta["tool_calls"] = [{"index": self._calls + number, **call} for number, call in enumerate(calls)]
+            self._calls += len(calls)
+        if document.get("done") is not True:
+            return [{**self._common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}]
+        self.finished = True
+        end = {"index": 0, "delta": delta, "finish_reason": _finish(document, called=self._calls > 0)}
+        return [{**self._common, "choices": [end]}, {**self._common, "choices": [], "usage": _usage(document)}]
 
 
 def _line(line: bytes) -> dict[str, Any]:
@@ -127,8 +147,10 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
             result["images"] = images
     else:
         result["content"] = content or ""
-    if message.get("tool_calls"):
-        result["tool_calls"] = [_call_to_ollama(call) for call in message["tool_calls"]]
+    if calls := message.get("tool_calls"):
+        if not isinstance(calls, list):
+            raise refused("“tool_calls” must be a list.", "messages")
+        result["tool_calls"] = [_call_to_ollama(call) for call in calls]
     return result
 
 
@@ -142,16 +164,10 @@ def _call_to_ollama(call: Any) -> dict[str, Any]:
         arguments = orjson.loads(call["function"]["arguments"] or b"{}")
         return {"function": {"name": call["function"]["name"], "arguments": arguments}}
     except (KeyError, TypeError, orjson.JSONDecodeError):
-        raise ProviderError(
-            "A tool call needs function.name and function.arguments (JSON text).",
-            code="provider_refused",
-            retryable=False,
-            status=400,
-            param="messages",
-        ) from None
+        raise refused("A tool call needs function.name and function.arguments (JSON text).", "messages") from None
 
 
-def _tool_calls(calls: Any) -> list[dict[str, Any]]:
+def _tool_calls(calls: Any, first: int = 0) -> list[dict[str, Any]]:
     return [
         {
             "id": f"call_{index}",
@@ -161,12 +177,12 @@ def _tool_calls(calls: Any) -> list[dict[str, Any]]:
                 "arguments": orjson.dumps(call["function"].get("arguments", {})).decode(),
             },
         }
-        for index, call in enumerate(calls)
+        for index, call in enumerate(calls, first)
     ]
 
 
-def _finish(document: Mapping[str, Any]) -> str:
-    if (document.get("message") or {}).get("tool_calls"):
+def _finish(document: Mapping[str, Any], *, called: bool) -> str:
+    if called:
         return "tool_calls"
     return "length" if document.get("done_reason") == "length" else "stop"
 

@@ -1,0 +1,71 @@
+import random
+import statistics
+from typing import Any
+
+import orjson
+import pytest
+
+from routing import answers
+from routing.providers.base import ProviderError, Target
+from routing.providers.mock import Behaviour, Mock
+from routing.tests.model_server import collect
+
+PAYLOAD = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def target(**options: Any) -> Target:
+    return Target("d", "p", "mock", "model-x", "", options={"mean_ms": 0, **options})
+
+
+async def test_a_stream_and_a_whole_answer_say_the_same() -> None:
+    [whole] = await collect(Mock(), target(), PAYLOAD, stream=False)
+    events = await collect(Mock(), target(chunk_ms=0.01), PAYLOAD, stream=True)
+    streamed = answers.assemble([orjson.dumps(event) for event in events])
+    assert streamed["choices"] == whole["choices"]
+    assert streamed["usage"] == whole["usage"]
+    assert whole["usage"]["completion_tokens"] == 24
+    assert whole["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+async def test_the_limit_is_kept_and_said(limit: str) -> None:
+    [whole] = await collect(Mock(), target(), {**PAYLOAD, limit: 3}, stream=False)
+    assert whole["choices"][0] == {
+        "index": 0,
+        "message": {"role": "assistant", "content": "a gateway receives"},
+        "finish_reason": "length",
+    }
+
+
+async def outcomes(mock: Mock, where: Target, tries: int) -> list[bool]:
+    went = []
+    for _ in range(tries):
+        try:
+            await collect(mock, where, PAYLOAD, stream=False)
+            went.append(True)
+        except ProviderError as error:
+            assert (error.status, error.retryable) == (503, True)
+            went.append(False)
+    return went
+
+
+async def test_errors_come_at_their_rate_and_from_the_seed() -> None:
+    first = await outcomes(Mock(), target(error_rate=0.3, seed=1), 300)
+    assert first == await outcomes(Mock(), target(error_rate=0.3, seed=1), 300)
+    assert first != await outcomes(Mock(), target(error_rate=0.3, seed=2), 300)
+    assert 0.2 < first.count(False) / 300 < 0.4
+
+
+async def test_it_takes_its_time() -> None:
+    [answer] = await collect(Mock(), target(mean_ms=1, p95_ms=1), PAYLOAD, stream=False)
+    assert answer["model"] == "model-x"
+
+
+def test_latency_has_the_mean_and_the_95th_percentile_that_were_asked_for() -> None:
+    chance = random.Random(7)
+    behaviour = Behaviour(mean_ms=40, p95_ms=120)
+    drawn = sorted(behaviour.latency_s(chance) * 1000 for _ in range(20_000))
+    assert statistics.fmean(drawn) == pytest.approx(40, rel=0.1)
+    assert drawn[int(0.95 * len(drawn))] == pytest.approx(120, rel=0.1)
+    assert Behaviour(mean_ms=0).latency_s(chance) == 0
+    assert Behaviour(mean_ms=40, p95_ms=40).latency_s(chance) == 0.04
