@@ -148,6 +148,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = None if DEBUG else BASE_DIR / "staticfiles"  # filled by `manage.py collectstatic`
 WHITENOISE_USE_FINDERS = DEBUG
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
 LOGIN_REDIRECT_URL = "/admin/"

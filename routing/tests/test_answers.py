@@ -19,7 +19,9 @@ CALLS = st.lists(
             "function": st.fixed_dictionaries({"name": WORDS, "arguments": WORDS}),
         }
     )
-    | st.fixed_dictionaries({"type": st.just("custom"), "custom": st.fixed_dictionaries({"name": WORDS, "input": WORDS})}),
+    | st.fixed_dictionaries(
+        {"type": st.just("custom"), "custom": st.fixed_dictionaries({"name": WORDS, "input": WORDS})}
+    ),
     min_size=1,
     max_size=3,
 )
@@ -34,7 +36,10 @@ COMPLETIONS = st.fixed_dictionaries(
         "object": st.just("chat.completion"),
         "choices": st.lists(
             st.fixed_dictionaries(
-                {"message": MESSAGES, "finish_reason": st.sampled_from(["stop", "length", "tool_calls", "content_filter"])},
+                {
+                    "message": MESSAGES,
+                    "finish_reason": st.sampled_from(["stop", "length", "tool_calls", "content_filter"]),
+                },
                 optional={"logprobs": st.just({"content": [{"token": "a", "logprob": -0.5}]})},
             ),
             min_size=1,
@@ -111,7 +116,9 @@ def test_pieces_of_text_tool_calls_and_choices_are_joined() -> None:
         chunk({"content": "lo"}),
         chunk({"content": "Other"}, index=1),
         chunk({"tool_calls": [call]}),
-        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}, {"index": 1, "function": {"name": "two"}}]}),
+        chunk(
+            {"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}, {"index": 1, "function": {"name": "two"}}]}
+        ),
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}),
         chunk({}, "tool_calls"),
         chunk({}, "stop", index=1),

@@ -20,7 +20,10 @@ def test_the_demo_policy_has_no_problem() -> None:
 
 
 def test_each_problem_stands_on_its_line() -> None:
-    text = BUCKETS + 'defaults:\n  lane: middle\n  cache:\n    ttl_s: 0\nrules:\n  - name: x\n    then: {tier: ""}\nextra: 1\n'
+    text = (
+        BUCKETS
+        + 'defaults:\n  lane: middle\n  cache:\n    ttl_s: 0\nrules:\n  - name: x\n    then: {tier: ""}\nextra: 1\n'
+    )
     assert {(problem.path, problem.line) for problem in problems_of(text)} == {
         ("defaults.lane", 5),
         ("defaults.cache.ttl_s", 7),
@@ -80,7 +83,7 @@ def test_a_bomb_of_aliases_is_refused_before_it_is_built() -> None:
         read_policy("\n".join(["a0: &a0 [x]", *levels]))
 
 
-@given(st.text() | st.lists(st.sampled_from(list('{}[]:,-?&*!|>#%@"\' \n\tax01.~<')), max_size=40).map("".join))
+@given(st.text() | st.lists(st.sampled_from(list("{}[]:,-?&*!|>#%@\"' \n\tax01.~<")), max_size=40).map("".join))
 def test_any_text_is_checked(text: str) -> None:
     assert problems_of(text)
 

@@ -24,7 +24,9 @@ def test_input_is_the_sum_of_messages_parts_images_tools_and_calls() -> None:
     assert estimate_input(text) == TOKENS_PER_MESSAGE + 11
     assert estimate_input(body(None)) == TOKENS_PER_MESSAGE
     image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
-    assert estimate_input(body([{"type": "text", "text": "x" * 40}, image])) == TOKENS_PER_MESSAGE + 11 + TOKENS_PER_IMAGE
+    assert (
+        estimate_input(body([{"type": "text", "text": "x" * 40}, image])) == TOKENS_PER_MESSAGE + 11 + TOKENS_PER_IMAGE
+    )
     tools = [{"type": "function", "function": {"name": "lookup" * 10}}]
     assert estimate_input({**text, "tools": tools}) > estimate_input(text) + 15
     calling = {"messages": [{"role": "assistant", "content": None, "tool_calls": tools}]}

@@ -160,7 +160,10 @@ def test_messages_with_images_tool_calls_and_their_results() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Tokyo"}'}}
     messages = [
         {"role": "developer", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "What"}, image, remote, {"type": "text", "text": "is it?"}]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "What"}, image, remote, {"type": "text", "text": "is it?"}],
+        },
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "content": "11 degrees celsius"},
     ]

@@ -59,7 +59,9 @@ DOCUMENTS = st.builds(
     profiles=st.just({"precise": {"temperature": 0.2, "top_p": 0.5}, "wild": {"temperature": 1.5}}),
     defaults=st.builds(Settings, max_tokens=st.integers(1, 2000), decoding=st.sampled_from([None, "wild"])),
     rules=st.lists(WHENS, max_size=4).flatmap(
-        lambda whens: st.tuples(*(st.builds(Rule, st.just(f"r{i}"), st.just(when), THENS) for i, when in enumerate(whens)))
+        lambda whens: st.tuples(
+            *(st.builds(Rule, st.just(f"r{i}"), st.just(when), THENS) for i, when in enumerate(whens))
+        )
     ),
 )
 FEATURES = st.builds(
@@ -227,7 +229,14 @@ def test_the_policys_order_of_candidates_stands_before_the_routes() -> None:
 def test_whatever_changes_an_answer_changes_the_signature() -> None:
     signatures = {
         plan_with(When(), **then).signature
-        for then in ({}, {"tier": "best"}, {"max_tokens": 5}, {"decoding": "precise"}, {"temperature": 0.5}, {"lane": "long"})
+        for then in (
+            {},
+            {"tier": "best"},
+            {"max_tokens": 5},
+            {"decoding": "precise"},
+            {"temperature": 0.5},
+            {"lane": "long"},
+        )
     }
     assert len(signatures) == 5  # all but the lane's
 

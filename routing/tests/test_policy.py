@@ -87,7 +87,10 @@ def test_a_rule_overrides_field_by_field_also_inside_the_cache() -> None:
         (document(buckets=[]), "buckets"),
         (document(buckets={**BUCKETS, "long": {}}), "buckets.long"),
         (document(buckets={**BUCKETS, "short": {"max_input_tokens": 1}}), "buckets.short.max_output_tokens"),
-        (document(buckets={**BUCKETS, "short": {**BUCKETS["short"], "max_input_tokens": 0}}), "buckets.short.max_input_tokens"),
+        (
+            document(buckets={**BUCKETS, "short": {**BUCKETS["short"], "max_input_tokens": 0}}),
+            "buckets.short.max_input_tokens",
+        ),
         (document(buckets={**BUCKETS, "medium": {"max_input_tokens": 1, "max_output_tokens": 500}}), "buckets.medium"),
         (document(profiles=5), "profiles"),
         (document(profiles={"x": {"top_k": 5}}), "profiles.x.top_k"),

@@ -26,7 +26,8 @@ PARTS = st.lists(ANYTHING | st.fixed_dictionaries({"type": st.just("text") | SCA
 MESSAGES = st.lists(
     ANYTHING
     | st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "assistant", "tool"]) | SCALARS}, optional={"content": st.text() | PARTS | ANYTHING}
+        {"role": st.sampled_from(["user", "assistant", "tool"]) | SCALARS},
+        optional={"content": st.text() | PARTS | ANYTHING},
     )
 )
 BODIES = st.fixed_dictionaries(
@@ -60,14 +61,22 @@ def test_whatever_comes_is_a_request_or_the_clients_mistake(raw: bytes, header: 
     assert b"\\u0000" not in orjson.dumps(request.body).replace(b"\\\\", b"")
 
 
-@given(st.dictionaries(st.text().filter(lambda name: name not in FIELDS and "\0" not in name), st.integers(0, 9) | st.booleans()))
+@given(
+    st.dictionaries(
+        st.text().filter(lambda name: name not in FIELDS and "\0" not in name), st.integers(0, 9) | st.booleans()
+    )
+)
 def test_what_is_not_interpreted_is_kept_unchanged(extra: dict[str, Any]) -> None:
     assert parse(chat(**{**extra})).body == chat(**extra)
 
 
 def test_a_request_is_read() -> None:
     body = chat(
-        stream=True, stream_options={"include_usage": True}, max_tokens=10, temperature=1, metadata={"team": "a", "job": "x"}
+        stream=True,
+        stream_options={"include_usage": True},
+        max_tokens=10,
+        temperature=1,
+        metadata={"team": "a", "job": "x"},
     )
     request = parse(body, cache_header="no-store, max-age=60", metadata={"job": "batch"})
     assert (request.model, request.stream, request.include_usage, request.max_tokens) == ("m", True, True, 10)
@@ -122,11 +131,16 @@ def test_each_mistake_names_its_field(body: Any, param: str | None) -> None:
 
 
 def test_an_escaped_backslash_before_u0000_is_ordinary_text() -> None:
-    messages = [{"role": "user", "content": "the escape \\u0000"}, {"role": "assistant", "content": None, "tool_calls": []}]
+    messages = [
+        {"role": "user", "content": "the escape \\u0000"},
+        {"role": "assistant", "content": None, "tool_calls": []},
+    ]
     assert parse(chat(messages=messages, seed=1)).body["messages"] == messages
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"{}{}", b'{"a": NaN}', b"[" * 5000, b'{"a":' * 300 + b"1" + b"}" * 300])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"\xff", b"{}{}", b'{"a": NaN}', b"[" * 5000, b'{"a":' * 300 + b"1" + b"}" * 300]
+)
 def test_what_is_not_json_or_nested_too_deep_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_chat(raw, request_id="r")

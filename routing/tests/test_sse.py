@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from routing.core.sse import MAX_EVENT_BYTES, EventTooLarge, SseReader, frame
 
 PIECES = st.lists(
-    st.sampled_from([b"data: ", b"data:", b"{}", "é😀".encode(), b"\n", b"\r", b"\r\n", b"\n\n", b": ping", b"event: x", b"x"])
+    st.sampled_from(
+        [b"data: ", b"data:", b"{}", "é😀".encode(), b"\n", b"\r", b"\r\n", b"\n\n", b": ping", b"event: x", b"x"]
+    )
 )
 
 
@@ -23,13 +25,17 @@ def test_any_split_of_the_bytes_gives_the_same_events(wire: bytes, data: st.Data
     assert read(wire, cuts) == read(wire, []) == read(wire, list(range(len(wire))))
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8")).map(lambda text: f"{{{text}}}".encode())))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8")).map(lambda text: f"{{{text}}}".encode()))
+)
 def test_what_was_framed_is_read_again(events: list[bytes]) -> None:
     assert SseReader().feed(frame(events)) == events
 
 
 def test_comments_and_other_fields_are_skipped_and_lines_of_one_event_joined() -> None:
-    wire = b": keep-alive\n\nevent: delta\nid: 1\ndata: one\ndata: two\n\nretry: 10\n\ndata:three\r\n\r\ndata: unfinished"
+    wire = (
+        b": keep-alive\n\nevent: delta\nid: 1\ndata: one\ndata: two\n\nretry: 10\n\ndata:three\r\n\r\ndata: unfinished"
+    )
     assert SseReader().feed(wire) == [b"one\ntwo", b"three"]
 
 

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import unique
-from tenants.auth import Caller, Callers, Door, NotAllowed, NotAuthenticated, StoredKey, authenticate, load_callers, require
+from tenants.auth import (
+    Caller,
+    Callers,
+    Door,
+    NotAllowed,
+    NotAuthenticated,
+    StoredKey,
+    authenticate,
+    load_callers,
+    require,
+)
 from tenants.core.apikeys import digest_of, make_key
 from tenants.models import Quota, Tenant
 from tenants.services import create_api_key, revoke_api_key

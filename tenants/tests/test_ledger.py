@@ -22,7 +22,9 @@ NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC).timestamp()
 MOMENTS = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
 
 
-def limit_of(metric: str = "requests", *, limit: int = 10, hard: bool = True, window: str = "day", id: int = 1) -> QuotaLimit:
+def limit_of(
+    metric: str = "requests", *, limit: int = 10, hard: bool = True, window: str = "day", id: int = 1
+) -> QuotaLimit:
     return QuotaLimit(id, "", metric, window, limit, hard)
 
 
