@@ -11,8 +11,12 @@ import yaml
 from routing.core.policy import PolicyDocument, PolicyInvalid, Problem, parse
 
 MAX_BYTES = 64 * 1024
-MAX_DEPTH = 20
 NO_FIELD = re.compile(r"line ([0-9]+)")  # the path of a problem that no field has
+MAX_DEPTH = 16  # a policy needs 5; PyYAML takes minutes for 20,000 open brackets
+
+
+class _Unreadable(PolicyInvalid):
+    """No document at all: there are no lines to name, except the one in the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +82,34 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _load(text: str) -> Any:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise _Unreadable([Problem((), f"is over {MAX_BYTES // 1024} KiB.")])
     try:
-        _check_text(text)
+        _check_shape(text)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = Problem((f"line {line}",), f"not valid YAML: {error.problem or error.context}.")
-        raise PolicyInvalid([problem]) from error
+        raise _Unreadable([Problem((f"line {line}",), f"not valid YAML: {error.problem or error.context}.")]) from error
     except (yaml.YAMLError, ValueError, ArithmeticError) as error:
-        raise PolicyInvalid([Problem((), "not valid YAML.")]) from error
+        raise _Unreadable([Problem((), "not valid YAML.")]) from error
 
 
-def _check_text(text: str) -> None:
-    """Refuses, before anything is built, what a policy never needs and what could take PyYAML minutes or trip it."""
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise PolicyInvalid([Problem((), f"is over {MAX_BYTES // 1024} KiB.")])
+def _check_shape(text: str) -> None:
+    """Refuses, before anything is built, what a policy never needs and what takes PyYAML minutes or trips it."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
             raise _refused(event, "must not use YAML aliases (*name).")
         if getattr(event, "tag", None) is not None:
             raise _refused(event, "must not use YAML tags (!name).")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
         if depth > MAX_DEPTH:
-            raise _refused(event, f"must not be nested over {MAX_DEPTH} deep.")
+            raise _refused(event, f"is nested over {MAX_DEPTH} levels deep.")
 
 
-def _refused(event: yaml.Event, message: str) -> PolicyInvalid:
-    return PolicyInvalid([Problem((f"line {event.start_mark.line + 1}",), message)])
+def _refused(event: yaml.Event, message: str) -> _Unreadable:
+    path = (f"line {event.start_mark.line + 1}",) if event.start_mark else ()
+    return _Unreadable([Problem(path, message)])
 
 
 def _known_zone(name: str) -> bool:
@@ -121,9 +122,8 @@ def _known_zone(name: str) -> bool:
 
 def _lines(text: str) -> Iterator[tuple[tuple[str | int, ...], int]]:
     try:
-        _check_text(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, PolicyInvalid):
+    except yaml.YAMLError:
         return
     if node is not None:
         yield from _node_lines(node, ())
@@ -133,9 +133,10 @@ def _node_lines(node: yaml.Node, path: tuple[str | int, ...]) -> Iterator[tuple[
     yield path, node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            inner = (*path, str(key.value))
-            yield inner, key.start_mark.line + 1
-            yield from (item for item in _node_lines(value, inner) if item[0] != inner)
+            yield (*path, key.value), key.start_mark.line + 1
+            for inner, line in _node_lines(value, (*path, key.value)):
+                if inner != (*path, key.value):
+                    yield inner, line
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _node_lines(value, (*path, index))
