@@ -65,6 +65,7 @@ SHARED_APPS = [
     "rest_framework",
     "adrf",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_prometheus",
     "django_celery_beat",
     "relay_project",
@@ -178,6 +179,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "An OpenAI-compatible gateway. Use any OpenAI SDK with a Relay key.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 LOGGING = {

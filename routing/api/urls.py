@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from routing.api import views
 
@@ -8,4 +8,5 @@ urlpatterns = [
     path("health", views.Health.as_view(), name="health"),
     path("v1/healthz", views.Health.as_view(), name="healthz"),
     path("v1/readyz", views.Ready.as_view(), name="readyz"),
+    re_path("^v1/", views.Nothing.as_view()),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from adrf.views import APIView
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponse, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
@@ -67,6 +67,17 @@ class Models(ApiView):
         return Response(
             {"object": "list", "data": data}, headers={"x-request-id": shell.request_id_of(_headers(request._request))}
         )
+
+
+class Nothing(ApiView):
+    """Any other address below /v1: the error has the API's shape, not a web page's."""
+
+    schema = None
+
+    async def get(self, request: Request) -> Response:
+        raise Http404
+
+    post = put = patch = delete = get
 
 
 class Health(ApiView):
