@@ -121,10 +121,7 @@ def _known_zone(name: str) -> bool:
 
 
 def _lines(text: str) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        return
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
     if node is not None:
         yield from _node_lines(node, ())
 

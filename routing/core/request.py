@@ -169,7 +169,7 @@ def _boolean(body: Json, name: str) -> bool:
     return value is True
 
 
-def _nul(value: Any, path: str = "") -> str | None:
+def _nul(value: str | dict[str, Any] | list[Any], path: str = "") -> str | None:
     """Where a NUL character stands (PostgreSQL cannot store one, and no model means one), else None."""
     if isinstance(value, str):
         return path if "\0" in value else None
@@ -179,10 +179,10 @@ def _nul(value: Any, path: str = "") -> str | None:
                 return path or key.replace("\0", "")
             if isinstance(item, str | dict | list) and (at := _nul(item, f"{path}.{key}" if path else key)) is not None:
                 return at
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, str | dict | list) and (at := _nul(item, f"{path}[{index}]")) is not None:
-                return at
+        return None
+    for index, item in enumerate(value):
+        if isinstance(item, str | dict | list) and (at := _nul(item, f"{path}[{index}]")) is not None:
+            return at
     return None
 
 

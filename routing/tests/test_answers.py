@@ -175,6 +175,11 @@ def test_an_error_inside_a_stream_is_noticed_at_a_glance() -> None:
             answers.glance(event)
 
 
+def test_a_whole_answer_is_read() -> None:
+    answer = {"choices": [{"message": {"content": "Hi"}}], "x": 1}
+    assert answers.read_completion(orjson.dumps(answer)) == answer
+
+
 def test_a_role_alone_is_no_content() -> None:
     assert not answers.has_content({"choices": [{"delta": {"role": "assistant", "content": ""}}, None]})
     assert answers.has_content({"choices": [{"delta": {"content": "a"}}]})

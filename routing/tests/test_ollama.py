@@ -175,17 +175,15 @@ def test_messages_with_images_tool_calls_and_their_results() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("odd", "param"),
-    [
-        ({"response_format": "json"}, "response_format"),
-        ({"response_format": {"type": "json_schema", "json_schema": 5}}, "response_format"),
-        *[
-            ({"messages": [{"role": "assistant", "tool_calls": calls}]}, "messages")
-            for calls in (5, "x", [5], [{}], [{"function": {"name": "a", "arguments": "{"}}], [{"function": []}])
-        ],
-    ],
-)
+BAD_CALLS: list[Any] = [5, "x", [5], [{}], [{"function": {"name": "a", "arguments": "{"}}], [{"function": []}]]
+ODD_FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"response_format": "json"}, "response_format"),
+    ({"response_format": {"type": "json_schema", "json_schema": 5}}, "response_format"),
+    *[({"messages": [{"role": "assistant", "tool_calls": calls}]}, "messages") for calls in BAD_CALLS],
+]
+
+
+@pytest.mark.parametrize(("odd", "param"), ODD_FIELDS)
 async def test_a_clients_odd_field_is_the_clients_mistake(odd: dict[str, Any], param: str) -> None:
     error = await failure([], payload={**PAYLOAD, **odd})
     assert (error.status, error.retryable, error.param) == (400, False, param)

@@ -1,6 +1,5 @@
 """Whatever the policy, request and health: one plan, for reasons that can be read."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 

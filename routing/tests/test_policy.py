@@ -79,7 +79,7 @@ def test_a_rule_overrides_field_by_field_also_inside_the_cache() -> None:
         (5, ""),
         (document(extra=1), "extra"),
         (document(**{"descri\0ption": 1}), ""),
-        ({**document(), 5: 1}, ""),
+        ({"defaults": {}, 5: 1}, ""),
         (document(description=""), "description"),
         (document(description="x" * 201), "description"),
         (document(description="\0"), "description"),

@@ -131,11 +131,14 @@ def test_each_mistake_names_its_field(body: Any, param: str | None) -> None:
 
 
 def test_an_escaped_backslash_before_u0000_is_ordinary_text() -> None:
+    parts = [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "u"}}]
     messages = [
+        {"role": "user", "content": parts},
         {"role": "user", "content": "the escape \\u0000"},
         {"role": "assistant", "content": None, "tool_calls": []},
     ]
     assert parse(chat(messages=messages, seed=1)).body["messages"] == messages
+    assert parse(chat(stop=["\\u0000", 1, None])).body["stop"] == ["\\u0000", 1, None]
 
 
 @pytest.mark.parametrize(

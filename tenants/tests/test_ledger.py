@@ -19,6 +19,7 @@ from tenants.ledger import Hold, Left, QuotaSpent, Spend, hold_for, nearest, win
 from tenants.redis import RedisAway, Trips
 
 NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC).timestamp()
+ESTIMATE = Spend(requests=1, tokens=100, cost=1000)
 MOMENTS = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
 
 
@@ -32,7 +33,7 @@ def caller_with(*limits: QuotaLimit, tenant: str = "acme") -> Caller:
     return Caller(1, tenant, f"t_{tenant}", "k", "key", True, quotas=limits)
 
 
-def held(*limits: QuotaLimit, tenant: str, spend: Spend = Spend(1, 100, 1000), now: float | None = None) -> Hold:
+def held(*limits: QuotaLimit, tenant: str, spend: Spend = ESTIMATE, now: float | None = None) -> Hold:
     hold = hold_for(caller_with(*limits, tenant=tenant), spend, now or time.time())
     assert hold is not None
     return hold
@@ -168,10 +169,10 @@ async def test_a_tenants_counter_is_not_anothers() -> None:
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
 def test_hold_and_settlement_add_up_to_what_was_used(requests: int, tokens: int, cost: int) -> None:
     limits = (limit_of("requests"), limit_of("tokens", id=2), limit_of("cost", id=3))
-    estimate, actual = Spend(1, 100, 1000), Spend(requests, tokens, cost)
-    command: tuple[Any, ...] = held(*limits, tenant="acme", spend=estimate, now=NOW).settle(actual)
+    actual = Spend(requests, tokens, cost)
+    command: tuple[Any, ...] = held(*limits, tenant="acme", now=NOW).settle(actual)
     corrections = command[-3:]
-    assert [estimate.of(limit.metric) + by for limit, by in zip(limits, corrections, strict=True)] == [
+    assert [ESTIMATE.of(limit.metric) + by for limit, by in zip(limits, corrections, strict=True)] == [
         requests,
         tokens,
         cost,

@@ -19,9 +19,11 @@ class CountedTrips(Trips):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.carried: list[list[Command]] = []
+        self.left = asyncio.Event()
 
     async def _trip(self, commands: list[Command]) -> list[object]:
         self.carried.append(commands)
+        self.left.set()
         return await super()._trip(commands)
 
 
@@ -45,8 +47,7 @@ async def test_requests_that_are_ready_together_share_one_trip_and_get_their_own
 async def test_who_comes_while_a_trip_is_under_way_takes_the_next() -> None:
     async with server() as trips:
         first = asyncio.create_task(trips.run([("ECHO", "first")]))
-        while not trips.carried:
-            await asyncio.sleep(0)
+        await trips.left.wait()
         later = [asyncio.create_task(trips.run([("ECHO", f"later-{number}")])) for number in range(5)]
         assert await first == [b"first"]
         assert await asyncio.gather(*later) == [[f"later-{number}".encode()] for number in range(5)]
@@ -69,8 +70,7 @@ async def test_a_refused_command_concerns_nobody_else() -> None:
 async def test_a_waiter_that_gives_up_disturbs_no_other() -> None:
     async with server() as trips:
         tasks = [asyncio.create_task(trips.run([("ECHO", str(number))])) for number in range(6)]
-        while not trips.carried:
-            await asyncio.sleep(0)
+        await trips.left.wait()
         tasks[0].cancel()
         tasks[3].cancel()
         replies = await asyncio.gather(*tasks, return_exceptions=True)
