@@ -59,6 +59,7 @@ async def drive(
 
 
 async def _client(server: Server, bodies: Iterator[bytes], expected: Mapping[str, str], outcome: Outcome) -> None:
+    """Raises OSError if nobody listens."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     wanted = [f"{name}: {value}\r\n".encode() for name, value in expected.items()]
     try:
