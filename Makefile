@@ -45,4 +45,4 @@ format: install-dev ## Format the code and fix what can be fixed safely
 	$(RUN) -m ruff check --fix .
 
 bench: install ## Measure what a request costs (ARGS=--json for one object)
-	@$(RUN) manage.py bench $(ARGS)
+	@$(RUN) -m relay_project.bench $(ARGS)

@@ -1,6 +1,7 @@
 """What a web process holds while it runs: one a thread's event loop, made by the ASGI lifespan or the first request."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -216,6 +217,8 @@ async def _start() -> Runtime:
             await runtime.loaded.wait()
     except TimeoutError:
         log.warning("configuration: PostgreSQL does not answer yet")
+    gc.collect()
+    gc.freeze()  # what is loaded stays: looking through all of it again and again would stop requests for 50 ms
     log.info("web process ready", extra={"pid": os.getpid()})
     return runtime
 
