@@ -1,0 +1,21 @@
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from conftest import Shells
+from routing.tests.stage import Stage
+from routing.tests.upstream import FakeProvider
+
+
+@pytest.fixture(scope="module")
+def stage(shells: Shells, workers: None, tenant_a: Any) -> Iterator[Stage]:
+    with closing(FakeProvider()) as fake, closing(Stage(shells, fake, tenant_a)) as made:
+        yield made
+
+
+@pytest.fixture(params=["express", "drf"])
+def base(request: pytest.FixtureRequest, shells: Shells) -> str:
+    """Both shells, one after the other."""
+    return shells.url(request.param)

@@ -1,0 +1,89 @@
+"""What a test of the API needs: routes to scripted providers, live in both servers; keys; and the traces afterwards."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from django.db import transaction
+from django_tenants.utils import tenant_context
+
+from conftest import Shells, eventually, unique
+from routing.models import Deployment, Provider, Route, RouteCandidate
+from routing.services import import_policy
+from routing.tests.upstream import FakeProvider, Script
+from tenants.models import ApiKey, Quota, Tenant
+from tenants.services import create_api_key
+from traces.models import Trace
+
+BUCKETS = "buckets: {short: {max_input_tokens: 300, max_output_tokens: 64}, medium: {max_input_tokens: 900, max_output_tokens: 128}}\n"
+NO_CACHE = BUCKETS + "defaults: {lane: short, max_tokens: 64, cache: {exact: false}}"
+CACHE = BUCKETS + "defaults: {lane: short, max_tokens: 64, cache: {exact: true}}"
+SEMANTIC = BUCKETS + "defaults: {lane: short, max_tokens: 64, cache: {exact: false, semantic: true, threshold: 0.9}}"
+
+
+class Stage:
+    def __init__(self, shells: Shells, fake: FakeProvider, tenant: Tenant) -> None:
+        self.shells, self.fake, self.tenant = shells, fake, tenant
+        self.http = httpx.Client(timeout=30)
+        self._keys: dict[str, str] = {}
+        self._provider = Provider.objects.create(slug=unique("fake"), name="Fake", base_url=fake.url)
+
+    def close(self) -> None:
+        self.http.close()
+
+    def key(self, tenant: Tenant | None = None) -> str:
+        """The tenant's usual key."""
+        tenant = tenant or self.tenant
+        if tenant.slug not in self._keys:
+            self._keys[tenant.slug] = create_api_key(tenant=tenant, name=unique("stage"))[1]
+        return self._keys[tenant.slug]
+
+    def new_key(self, quota: dict[str, Any] | None = None, **values: Any) -> tuple[ApiKey, str]:
+        """A key of its own, known to both servers."""
+        with transaction.atomic():
+            row, key = create_api_key(tenant=self.tenant, name=unique("key"), **values)
+            if quota:
+                Quota.objects.create(tenant=self.tenant, api_key=row, **quota)
+        self.in_both(lambda base: self.models(base, key).status_code == 200)
+        return row, key
+
+    def in_both(self, holds: Callable[[str], object], *, within_s: float = 3.0) -> None:
+        for base in (self.shells.express, self.shells.drf):
+            eventually(lambda base=base: holds(base), within_s=within_s)  # type: ignore[misc]
+
+    def route(self, *scripts: Script, tenant: Tenant | None = None, policy: str = NO_CACHE, **deployment: Any) -> str:
+        """A model of the tenant with these candidates in order, live in both servers when this returns."""
+        tenant, name = tenant or self.tenant, unique("model")
+        with transaction.atomic():
+            import_policy(tenant=tenant, slug=name, text=policy, activated=True)
+            route = Route.objects.create(tenant=tenant, name=name, policy=tenant.policies.get(slug=name))
+            for position, script in enumerate(scripts):
+                slug = f"{name}-{position}"
+                self.fake.scripts[slug] = script
+                row = Deployment.objects.create(slug=slug, provider=self._provider, model=slug, **PRICES | deployment)
+                RouteCandidate.objects.create(route=route, deployment=row, position=position)
+        self.in_both(lambda base: name in self.models(base, self.key(tenant)).text)
+        return name
+
+    def models(self, base: str, key: str) -> httpx.Response:
+        return self.http.get(f"{base}/v1/models", headers={"Authorization": f"Bearer {key}"})
+
+    def ask(self, base: str, model: str, said: str = "hello", *, key: str = "", **more: Any) -> httpx.Response:
+        """``headers`` among ``more`` are sent as such; the rest goes into the body."""
+        headers = {"Authorization": f"Bearer {key or self.key()}", **more.pop("headers", {})}
+        body = {"model": model, "messages": [{"role": "user", "content": said}], **more}
+        return self.http.post(f"{base}/v1/chat/completions", json=body, headers=headers)
+
+    def received(self, model: str, candidate: int = 0) -> list[dict[str, Any]]:
+        return self.fake.received[f"{model}-{candidate}"]
+
+    def trace(self, answer: httpx.Response, tenant: Tenant | None = None) -> Trace:
+        return self.trace_by(tenant, id=answer.headers["x-relay-trace-id"])
+
+    def trace_by(self, tenant: Tenant | None = None, **wanted: Any) -> Trace:
+        with tenant_context(tenant or self.tenant):
+            found: Trace = eventually(lambda: Trace.objects.filter(**wanted).first())
+        return found
+
+
+PRICES = {"price_in_microusd": 1_000_000, "price_out_microusd": 2_000_000}  # 1 and 2 micro-dollars a token
