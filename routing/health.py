@@ -18,7 +18,9 @@ class HealthBoard:
         return self._failing
 
     def failed(self, deployment: str, why: str, *, now: float, retry_after_s: float | None = None) -> None:
-        streak = self._streak[deployment] = self._streak.get(deployment, 0) + 1
+        known = self._failing.get(deployment)
+        again = known is None or known.until <= now  # requests that fail together count once
+        streak = self._streak[deployment] = self._streak.get(deployment, 0) + again
         pause = min(LONGEST_S, FIRST_S * 2 ** min(streak - 1, 10))
         if retry_after_s is not None:
             pause = max(pause, min(retry_after_s, 3600.0))

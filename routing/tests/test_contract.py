@@ -60,9 +60,7 @@ async def test_the_async_client(base: str, stage: Stage, model: str) -> None:
         assert "".join(said) == "hello there"
 
 
-def test_what_relay_does_not_interpret_reaches_the_provider(
-    client: openai.OpenAI, stage: Stage, model: str
-) -> None:
+def test_what_relay_does_not_interpret_reaches_the_provider(client: openai.OpenAI, stage: Stage, model: str) -> None:
     tools: list[Any] = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
     unknown = {"mirostat": 2, "nested": {"deep": [1, None, "ä"]}}
     client.chat.completions.create(

@@ -3,13 +3,21 @@ from routing.health import FIRST_S, LONGEST_S, HealthBoard
 
 def test_each_failure_in_a_row_doubles_the_pause_up_to_a_minute() -> None:
     board = HealthBoard()
-    pauses = []
+    pauses, now = [], 100.0
     for _ in range(1200):
-        board.failed("a", "Answered 503.", now=100.0)
-        pauses.append(board.current()["a"].until - 100.0)
+        board.failed("a", "Answered 503.", now=now)
+        pauses.append(board.current()["a"].until - now)
+        now = board.current()["a"].until
     assert pauses[:3] == [FIRST_S, 2 * FIRST_S, 4 * FIRST_S]
     assert pauses[-1] == LONGEST_S
     assert board.current()["a"].why == "Failed lately (Answered 503)"
+
+
+def test_requests_that_fail_together_count_once() -> None:
+    board = HealthBoard()
+    for _ in range(25):
+        board.failed("a", "refused", now=100.0)
+    assert board.current()["a"].until == 100.0 + FIRST_S
 
 
 def test_an_answer_forgives_everything_of_that_deployment_only() -> None:
