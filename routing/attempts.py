@@ -1,6 +1,7 @@
 """The candidates of a plan asked in order: each behind its lane, the next one only before the first content."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
@@ -15,6 +16,7 @@ from routing.runtime import Runtime
 from scheduling.client import Ask, QueueFull
 
 Groups = AsyncGenerator[list[bytes], None]
+log = logging.getLogger("relay.attempts")
 END: list[bytes] = []  # no adapter yields an empty group
 GARBAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -60,6 +62,7 @@ async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -
     except (ProviderError, TimeoutError, *GARBAGE) as cause:
         error = _as_provider_error(cause)
         exchange.attempted(candidate, started, runtime.clock(), error=error)
+        log.warning("attempt failed", extra={**exchange.named, "deployment": candidate.deployment, "code": error.code})
         if error.retryable:
             runtime.health.failed(
                 candidate.deployment, str(error), now=runtime.now(), retry_after_s=error.retry_after_s

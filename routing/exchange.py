@@ -296,6 +296,11 @@ class Exchange:
             cost_microusd=draft.cost_microusd,
         )
 
+    @property
+    def named(self) -> dict[str, str]:
+        """What every log line about this request carries."""
+        return {"request_id": self.request.request_id, "trace_id": self.draft.id, "tenant": self.caller.tenant}
+
     def headers(self, clock: float) -> dict[str, str]:
         """What every reply says of its own making."""
         draft = self.draft

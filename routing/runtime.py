@@ -148,10 +148,12 @@ class Runtime:
         if exchange.finished:
             return
         exchange.refused(reply)
+        if reply.status >= 500:
+            log.warning("request failed", extra={**exchange.named, "status": reply.status, "code": reply.code})
         try:
             await self.finish(exchange)
         except Exception:
-            log.exception("a refusal could not be recorded", extra={"request_id": exchange.request.request_id})
+            log.exception("a refusal could not be recorded", extra=exchange.named)
 
     def abandon(self, exchange: Exchange) -> None:
         """The client went away: what was used is settled and recorded behind its back."""
