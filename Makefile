@@ -24,7 +24,10 @@ demo: install ## Walk through the demo against the running `make dev`
 
 test: install-dev ## Run the tests with their own servers (ARGS="path -k name" picks some, without coverage)
 ifeq ($(strip $(ARGS)),)
-	@$(RUN) -m pytest -q --cov --cov-report=term
+	@$(RUN) -m coverage erase
+	@$(RUN) -m coverage run -m pytest -q
+	@$(RUN) -m coverage combine -q
+	@$(RUN) -m coverage report
 	@echo "Decisions are covered whole:"
 	@$(RUN) -m coverage report --include='*/core/*,routing/pipeline.py' --fail-under=100
 else

@@ -109,6 +109,8 @@ def test_the_stack_leaves_out_the_servers_that_the_environment_names(directory: 
 
 
 def test_tests_do_not_see_another_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in list(os.environ.items()):
+        monkeypatch.setenv(name, value)  # so that all of it is given back
     for name in ("RELAY_DEV_OPEN_TENANT", "OLLAMA_HOST", "PORT"):
         monkeypatch.setenv(name, "leaked")
     isolate()
