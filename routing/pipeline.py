@@ -79,9 +79,8 @@ async def _flow(runtime: Runtime, exchange: Exchange) -> AsyncGenerator[Head | b
 async def _whole(
     runtime: Runtime, exchange: Exchange, groups: AsyncGenerator[list[bytes], None]
 ) -> AsyncGenerator[Head | bytes, None]:
-    [raw] = await anext(groups)
+    [[raw]] = [documents async for documents in groups]  # to its end: the slot is free before the trace is written
     exchange.answered(answers.read_completion(raw))
-    await groups.aclose()  # the slot is free before the trace is written
     await runtime.finish(exchange, raw)
     yield _head(runtime, exchange)
     yield raw

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Shells
+from conftest import Shells, unique
 from routing.tests.stage import Stage
 from routing.tests.upstream import FakeProvider
 
@@ -13,6 +13,14 @@ from routing.tests.upstream import FakeProvider
 def stage(shells: Shells, workers: None, tenant_a: Any) -> Iterator[Stage]:
     with closing(FakeProvider()) as fake, closing(Stage(shells, fake, tenant_a)) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def tenant_c(committed: None) -> Any:
+    """Keeps metadata only."""
+    from tenants.services import create_tenant
+
+    return create_tenant(slug=unique("discreet"), content="metadata")
 
 
 @pytest.fixture(params=["express", "drf"])

@@ -15,7 +15,11 @@ from tenants.models import ApiKey, Quota, Tenant
 from tenants.services import create_api_key
 from traces.models import Trace
 
-BUCKETS = "buckets: {short: {max_input_tokens: 300, max_output_tokens: 64}, medium: {max_input_tokens: 900, max_output_tokens: 128}}\n"
+BUCKETS = """\
+buckets:
+  short: {max_input_tokens: 300, max_output_tokens: 64}
+  medium: {max_input_tokens: 900, max_output_tokens: 128}
+"""
 NO_CACHE = BUCKETS + "defaults: {lane: short, max_tokens: 64, cache: {exact: false}}"
 CACHE = BUCKETS + "defaults: {lane: short, max_tokens: 64, cache: {exact: true}}"
 SEMANTIC = BUCKETS + "defaults: {lane: short, max_tokens: 64, cache: {exact: false, semantic: true, threshold: 0.9}}"

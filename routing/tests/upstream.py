@@ -21,6 +21,8 @@ class FakeProvider:
         self.scripts: dict[str, Script] = {}
         self.received: defaultdict[str, list[Body]] = defaultdict(list)
         self.left: defaultdict[str, int] = defaultdict(int)  # how often Relay closed the connection before the end
+        self.running: defaultdict[str, int] = defaultdict(int)
+        self.peak: defaultdict[str, int] = defaultdict(int)  # most requests at once
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -43,12 +45,17 @@ class FakeProvider:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body: Body = orjson.loads(await request.read())
-        self.received[body["model"]].append(body)
+        model = body["model"]
+        self.received[model].append(body)
+        self.running[model] += 1
+        self.peak[model] = max(self.peak[model], self.running[model])
         try:
-            return await self.scripts[body["model"]](request, body)
+            return await self.scripts[model](request, body)
         except (asyncio.CancelledError, ConnectionError):
-            self.left[body["model"]] += 1
+            self.left[model] += 1
             raise
+        finally:
+            self.running[model] -= 1
 
 
 def says(*words: str, usage: tuple[int, int] | None = USAGE, gap_s: float = 0, finish: str = "stop") -> Script:
