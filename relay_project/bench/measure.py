@@ -34,6 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Bench:
+    tenant: Tenant
     server: Server
     direct: Server
     pid: int
@@ -60,6 +61,7 @@ class Bench:
             "stream_cpu_ms": self._run(self._misses(self.requests, stream=True), MISS)[0],
         }
         figures["paced_stream_cpu_ms"] = self._run(self._misses(ALONE, paced=True), MISS)[0]
+        traces_stored(self.tenant, self.sent)  # what the writer still has to do must not delay a single client
         alone, outcome = self._run(self._misses(ALONE), MISS, clients=1)
         direct = asyncio.run(drive(self.direct, self._misses(ALONE), clients=1))
         self._count(direct)

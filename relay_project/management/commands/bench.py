@@ -54,7 +54,7 @@ class Command(BaseCommand):
         self.say("making rows")
         tenant, server = make_rows(port=port, upstream=behind)
         with upstream(behind), relay(port) as pid:
-            bench = Bench(server, Server(behind, ""), pid, requests, self.say)
+            bench = Bench(tenant, server, Server(behind, ""), pid, requests, self.say)
             figures = bench.figures()
             stored = traces_stored(tenant, bench.sent)
         for what, times in bench.errors.items():
