@@ -41,12 +41,13 @@ class Outcome:
         self.errors[what] = self.errors.get(what, 0) + 1
 
 
-def body(model: str, *, number: int | None = None, stream: bool = False) -> bytes:
+def body(model: str, *, number: int | None = None, stream: bool = False, paced: bool = False) -> bytes:
     """With a number the prompt is unlike any other, and what it says still of the same kind."""
     question = QUESTION if number is None else f"{QUESTION} Case {number}."
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
     asked = {"model": model, "messages": messages, "temperature": 0.7, "max_tokens": 256}
-    return orjson.dumps({**asked, "stream": True} if stream else asked)
+    more = {"stream": True, "user": "paced"} if paced else {"stream": True} if stream else {}
+    return orjson.dumps({**asked, **more})
 
 
 async def drive(

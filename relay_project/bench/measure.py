@@ -21,7 +21,7 @@ from traces.samples import write_samples
 ROUNDS = 3
 CLIENTS = 16
 WARM_UP = 500
-ALONE = 500  # requests of a single client
+ALONE = 500  # requests of a single client, and streams at a model's pace
 MEANT = 250  # of those that are compared by meaning
 SAMPLES = 100_000
 STORED_WITHIN_S = 30.0
@@ -34,6 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Bench:
+    tenant: Tenant
     server: Server
     direct: Server
     pid: int
@@ -59,6 +60,8 @@ class Bench:
             "exact_hit_cpu_ms": self._run([body(PLAIN)] * self.requests, HIT)[0],
             "stream_cpu_ms": self._run(self._misses(self.requests, stream=True), MISS)[0],
         }
+        figures["paced_stream_cpu_ms"] = self._run(self._misses(ALONE, paced=True), MISS)[0]
+        traces_stored(self.tenant, self.sent)  # what the writer still has to do must not delay a single client
         alone, outcome = self._run(self._misses(ALONE), MISS, clients=1)
         direct = asyncio.run(drive(self.direct, self._misses(ALONE), clients=1))
         self._count(direct)
@@ -92,8 +95,8 @@ class Bench:
         for what, times in outcome.errors.items():
             self.errors[what] = self.errors.get(what, 0) + times
 
-    def _misses(self, wanted: int, *, model: str = PLAIN, stream: bool = False) -> list[bytes]:
-        return [body(model, number=next(self.numbers), stream=stream) for _ in range(wanted)]
+    def _misses(self, wanted: int, *, model: str = PLAIN, stream: bool = False, paced: bool = False) -> list[bytes]:
+        return [body(model, number=next(self.numbers), stream=stream, paced=paced) for _ in range(wanted)]
 
 
 def traces_stored(tenant: Tenant, wanted: int) -> int:

@@ -1,11 +1,16 @@
-"""`python -m relay_project.bench.upstream PORT`: a model server that answers at once, on one raw asyncio protocol."""
+"""`python -m relay_project.bench.upstream PORT`: a model server that answers at once, on one raw asyncio protocol.
+
+A request with `"user": "paced"` gets its stream as a model gives it: a piece every 2 ms.
+"""
 
 import asyncio
 import sys
+from collections.abc import Iterator
 
 import orjson
 
 CHUNKS = 30
+PACE_S = 0.002
 WORDS = [f" word{number:02d} of" for number in range(CHUNKS)]
 COMMON = {"id": "chatcmpl-bench", "created": 1_760_000_000, "model": "bench-1", "system_fingerprint": "fp_bench"}
 USAGE = {"prompt_tokens": 86, "completion_tokens": 150, "total_tokens": 236}
@@ -58,8 +63,17 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         while (request := self._next()) is not None:
+            if b'"user":"paced"' in request:
+                self._pace(iter(STREAM), asyncio.get_running_loop())
+                continue
             for piece in STREAM if b'"stream":true' in request else (COMPLETION,):
                 self._transport.write(piece)
+
+    def _pace(self, pieces: Iterator[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        piece = next(pieces, None)
+        if piece is not None and not self._transport.is_closing():
+            self._transport.write(piece)
+            loop.call_later(PACE_S, self._pace, pieces, loop)
 
     def _next(self) -> bytes | None:
         """The body of the next whole request."""

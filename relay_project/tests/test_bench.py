@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from relay_project.bench.cores import cpu_s, rss_mb
 from relay_project.bench.load import Outcome, Server, body, drive
-from relay_project.bench.upstream import CHUNKS, STREAM, Upstream
+from relay_project.bench.upstream import CHUNKS, PACE_S, STREAM, Upstream
 from relay_project.embedded.ports import free_port
 
 
@@ -32,6 +32,11 @@ async def test_every_request_is_sent_and_timed_once(server: Server) -> None:
     outcome = await load(server, (body("m", number=number, stream=number % 2 == 0) for number in range(20)))
     assert len(outcome.latencies_ms) == 20 and outcome.p50_ms > 0
     assert outcome.errors == {}
+
+
+async def test_a_paced_stream_takes_its_time(server: Server) -> None:
+    outcome = await load(server, [body("m", paced=True)])
+    assert outcome.errors == {} and outcome.p50_ms > CHUNKS * PACE_S * 1000
 
 
 async def test_an_answer_from_elsewhere_than_expected_is_an_error(server: Server) -> None:
