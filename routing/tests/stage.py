@@ -81,12 +81,12 @@ class Stage:
     def received(self, model: str, candidate: int = 0) -> list[dict[str, Any]]:
         return self.fake.received[f"{model}-{candidate}"]
 
-    def trace(self, answer: httpx.Response, tenant: Tenant | None = None) -> Trace:
+    def trace(self, answer: httpx.Response, tenant: Tenant | None = None) -> Any:
         return self.trace_by(tenant, id=answer.headers["x-relay-trace-id"])
 
-    def trace_by(self, tenant: Tenant | None = None, **wanted: Any) -> Trace:
+    def trace_by(self, tenant: Tenant | None = None, **wanted: Any) -> Any:
         with tenant_context(tenant or self.tenant):
-            found: Trace = eventually(lambda: Trace.objects.filter(**wanted).first())
+            found = eventually(lambda: Trace.objects.filter(**wanted).first())
         return found
 
 
