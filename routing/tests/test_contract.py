@@ -80,7 +80,7 @@ def test_a_limit_is_sent_under_the_name_that_the_client_used(client: openai.Open
     assert "max_tokens" not in received
 
 
-def test_a_tool_call_comes_through_and_is_replayed(client: openai.OpenAI, stage: Stage) -> None:
+def test_a_request_with_tools_comes_through(client: openai.OpenAI, stage: Stage) -> None:
     model = stage.route(says("it is noon", finish="tool_calls"))
     answer = client.chat.completions.create(model=model, messages=HELLO)
     assert answer.choices[0].finish_reason == "tool_calls"
