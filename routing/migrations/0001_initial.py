@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                 ('slug', models.CharField(max_length=48, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$', 'Use a-z, 0-9 and -, at most 48 characters.')])),
                 ('model', models.CharField(help_text="The model's name at the provider.", max_length=200)),
                 ('enabled', models.BooleanField(default=True)),
-                ('capacity', models.PositiveIntegerField(default=8, help_text='Requests that it serves at once; the rest wait in their lane.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('capacity', models.PositiveIntegerField(default=8, help_text='Requests that it serves at once; others wait.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('context_window', models.PositiveIntegerField(default=8192, help_text='Tokens, input and output together.')),
                 ('price_in_microusd', models.PositiveBigIntegerField(default=0, help_text='Micro-dollars per million input tokens.', verbose_name='price in')),
                 ('price_out_microusd', models.PositiveBigIntegerField(default=0, help_text='Micro-dollars per million output tokens.', verbose_name='price out')),
