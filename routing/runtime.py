@@ -19,7 +19,7 @@ import psycopg_pool
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from caching.exact import put_command
 from caching.semantic import SemanticCache
@@ -183,7 +183,9 @@ class Runtime:
 
 def _load_snapshot() -> snapshots.Snapshot:
     try:
-        return snapshots.load()
+        with transaction.atomic(), connection.cursor() as cursor:  # all rows as of one moment
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return snapshots.load()
     finally:
         connection.close()  # the worker thread is shared: no connection may outlive its use there
 

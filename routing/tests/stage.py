@@ -51,7 +51,7 @@ class Stage:
         self.in_both(lambda base: self.models(base, key).status_code == 200)
         return row, key
 
-    def in_both(self, holds: Callable[[str], object], *, within_s: float = 3.0) -> None:
+    def in_both(self, holds: Callable[[str], object], *, within_s: float = 15.0) -> None:
         for base in (self.shells.express, self.shells.drf):
             eventually(lambda base=base: holds(base), within_s=within_s)  # type: ignore[misc]
 
