@@ -67,7 +67,7 @@ def _retry(seconds: float) -> dict[str, str]:
 
 def _quota(error: QuotaSpent) -> ErrorReply:
     limit = error.limit
-    whose = "this API key" if limit.key else "your tenant"
+    whose = "this API key" if limit.api_key else "your tenant"
     said = f"{whose[0].upper()}{whose[1:]} has used {error.used:,} of {limit.limit:,} {limit.metric} a {limit.window}."
     if limit.metric == "cost" or limit.window in ("day", "month"):
         message = f"{said} It starts anew in {error.resets_in_s:,} s; an admin can raise the quota."

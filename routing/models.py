@@ -3,13 +3,13 @@
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
 from routing.core.policy import PolicyInvalid
 from routing.documents import read_policy
-from tenants.models import SLUG, Tenant
+from tenants.models import SLUG, Quota, Tenant, check_timezone
 
 ROUTE_NAME = RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$", "Use letters, digits and . _ : / -, at most 128.")
 CREDENTIAL_ENV = RegexValidator(
@@ -22,6 +22,8 @@ class Provider(models.Model):
 
     class Kind(models.TextChoices):
         OPENAI = "openai_compatible", "OpenAI-compatible"
+        ANTHROPIC = "anthropic", "Anthropic"
+        BEDROCK = "bedrock", "AWS Bedrock"
         OLLAMA = "ollama", "Ollama"
         MOCK = "mock", "Mock"
 
@@ -35,7 +37,18 @@ class Provider(models.Model):
         max_length=64,
         blank=True,
         validators=[CREDENTIAL_ENV],
-        help_text="Environment variable that holds the API key, for example OPENAI_API_KEY. Empty: none is sent.",
+        help_text="Environment variable with the API key, for example OPENAI_API_KEY; a stored credential goes first.",
+    )
+    needs_credential = models.BooleanField(default=False, help_text="On: not used until it has a credential.")
+    environments = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Where it is preferred (RELAY_ENV), for example development for local models. Empty: everywhere.",
+    )
+    allow_private = models.BooleanField(
+        "may be private",
+        default=False,
+        help_text="Its address may be loopback or private, as for a model server of your own.",
     )
     enabled = models.BooleanField(default=True, help_text="Off: no request goes there, within a second.")
 
@@ -50,12 +63,44 @@ class Provider(models.Model):
             raise ValidationError({"base_url": "Say where it is, for example http://127.0.0.1:11434."})
 
 
+class Credential(models.Model):
+    """A provider's API key, sealed (`routing/sealing.py`): the platform's, or the one that a tenant brings along."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="credentials")
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="credentials",
+        help_text="Empty: for everybody.",
+    )
+    sealed = models.TextField(editable=False)
+    hint = models.CharField("ends with", max_length=4, editable=False)
+    created_by = models.CharField(max_length=150, blank=True, editable=False)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering: ClassVar = ["provider", "tenant"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(F("provider"), F("tenant"), name="credential_once", nulls_distinct=False)
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} …{self.hint}"
+
+
 class Deployment(models.Model):
     """A model at a provider, with its price, limits and capacity."""
+
+    class Serves(models.TextChoices):
+        CHAT = "chat", "Chat"
+        EMBEDDINGS = "embeddings", "Embeddings"
 
     slug = models.CharField(max_length=48, unique=True, validators=[SLUG])
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="deployments")
     model = models.CharField(max_length=200, help_text="The model's name at the provider.")
+    serves = models.CharField(max_length=12, choices=Serves, default=Serves.CHAT)
     enabled = models.BooleanField(default=True)
     capacity = models.PositiveIntegerField(
         default=8,
@@ -68,6 +113,19 @@ class Deployment(models.Model):
     )
     price_out_microusd = models.PositiveBigIntegerField(
         "price out", default=0, help_text="Micro-dollars per million output tokens."
+    )
+    neurons_in = models.PositiveIntegerField(default=0, help_text="Neurons per million input tokens (Cloudflare).")
+    neurons_out = models.PositiveIntegerField(default=0, help_text="Neurons per million output tokens (Cloudflare).")
+    quality = models.PositiveSmallIntegerField(
+        default=50, validators=[MaxValueValidator(100)], help_text="How good its answers are, 0 to 100."
+    )
+    strengths = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='How well it does a task, 0 to 1: {"reasoning": 0.9, "speed": 0.3, "coding": 0.7, "chat": 0.6}.',
+    )
+    typical_latency_ms = models.PositiveIntegerField(
+        "typical latency ms", default=1_000, help_text="To the whole answer; used until enough was measured."
     )
     connect_timeout_ms = models.PositiveIntegerField(default=2_000)
     ttft_timeout_ms = models.PositiveIntegerField("first-token timeout ms", default=30_000)
@@ -85,6 +143,32 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class DeploymentLimit(models.Model):
+    """What a provider grants a deployment in a fixed window, such as a free tier. It is never passed."""
+
+    class Metric(models.TextChoices):
+        REQUESTS = "requests", "Requests"
+        TOKENS = "tokens", "Tokens"
+        NEURONS = "neurons", "Neurons"
+        COST = "cost", "Cost (micro-dollars)"
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="limits")
+    metric = models.CharField(max_length=16, choices=Metric, default=Metric.REQUESTS)
+    window = models.CharField(max_length=8, choices=Quota.Window, default=Quota.Window.DAY)
+    limit = models.PositiveBigIntegerField(validators=[MinValueValidator(1)])
+    timezone = models.CharField(max_length=48, default="UTC", validators=[check_timezone])
+
+    class Meta:
+        ordering: ClassVar = ["deployment", "metric", "window"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["deployment", "metric", "window"], name="deployment_limit_once"),
+            models.CheckConstraint(condition=Q(limit__gt=0), name="deployment_limit_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.limit:,} {self.get_metric_display().lower()} a {self.window}"
 
 
 class Policy(models.Model):
@@ -138,7 +222,13 @@ class PolicyVersion(models.Model):
 
 
 class Route(models.Model):
-    """The model name that a client sends: which policy plans it and which deployments may answer, in order."""
+    """The model name or path that a client sends: which policy plans it and which deployments may answer, in order."""
+
+    class Sticky(models.TextChoices):
+        NONE = "none", "No: each request by itself"
+        KEY = "key", "Per API key"
+        USER = "user", "Per user (the request's “user”)"
+        CONVERSATION = "conversation", "Per conversation (its first message)"
 
     tenant = models.ForeignKey(
         Tenant,
@@ -149,13 +239,33 @@ class Route(models.Model):
         help_text="Empty: for everybody.",
     )
     name = models.CharField(max_length=128, validators=[ROUTE_NAME], help_text="What clients send as “model”.")
+    path = models.CharField(
+        max_length=48,
+        blank=True,
+        validators=[SLUG],
+        help_text="Also served at /v1/PATH/chat/completions, whatever “model” is sent. Empty: no path.",
+    )
+    alias_of = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="aliases",
+        help_text="Another name for that route: its policy and candidates are used.",
+    )
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="routes")
+    sticky = models.CharField(
+        max_length=12, choices=Sticky, default=Sticky.NONE, help_text="Who stays on one side of a split."
+    )
     enabled = models.BooleanField(default=True)
 
     class Meta:
         ordering: ClassVar = ["name"]
         constraints: ClassVar = [
-            models.UniqueConstraint(F("tenant"), F("name"), name="route_once", nulls_distinct=False)
+            models.UniqueConstraint(F("tenant"), F("name"), name="route_once", nulls_distinct=False),
+            models.UniqueConstraint(
+                F("tenant"), F("path"), condition=~Q(path=""), name="route_path_once", nulls_distinct=False
+            ),
         ]
 
     def __str__(self) -> str:
@@ -170,6 +280,12 @@ class RouteCandidate(models.Model):
     route = models.ForeignKey(Route, on_delete=models.CASCADE, related_name="steps")
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="steps")
     position = models.PositiveSmallIntegerField(default=0, help_text="Tried in this order.")
+    share = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(100)],
+        help_text="Percent of the traffic that asks it first. Empty everywhere: no split.",
+    )
 
     class Meta:
         ordering: ClassVar = ["position", "id"]

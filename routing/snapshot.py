@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from routing.core.plan import ActivePolicy, Candidate
 from routing.core.policy import PolicyInvalid
 from routing.documents import read_policy
-from routing.models import Deployment, Policy, PolicyVersion, Route
+from routing.models import Deployment, DeploymentLimit, Policy, PolicyVersion, Route
 from routing.providers.base import Target
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
 from tenants.auth import Caller, Callers, load_callers
+from tenants.core.limits import Limit
 
 log = logging.getLogger("relay.snapshot")
 
@@ -68,8 +69,7 @@ class Snapshot:
 
 def load() -> Snapshot:
     """Reads every configuration row (ORM; runs on a thread, never on the event loop)."""
-    deployments = {row.pk: row for row in Deployment.objects.select_related("provider")}
-    candidates = {pk: candidate_of(row) for pk, row in deployments.items()}
+    deployments = {row.pk: row for row in Deployment.objects.select_related("provider").prefetch_related("limits")}
     policies = _policies()
     hours = [rule.when.hours for policy in policies.values() for rule in policy.document.rules if rule.when.hours]
     return Snapshot(
@@ -79,7 +79,9 @@ def load() -> Snapshot:
                 name=route.name,
                 tenant_id=route.tenant_id,
                 policy=route.policy.slug,
-                candidates=tuple(candidates[step.deployment_id] for step in route.steps.all()),
+                candidates=tuple(
+                    candidate_of(deployments[step.deployment_id], step.share) for step in route.steps.all()
+                ),
                 created=int(route.policy.created_at.timestamp()),
             )
             for route in Route.objects.filter(enabled=True).select_related("policy").prefetch_related("steps")
@@ -105,7 +107,7 @@ def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
     return found
 
 
-def candidate_of(row: Deployment) -> Candidate:
+def candidate_of(row: Deployment, share: int | None = None) -> Candidate:
     return Candidate(
         deployment=row.slug,
         provider=row.provider.slug,
@@ -115,7 +117,20 @@ def candidate_of(row: Deployment) -> Candidate:
         price_out=row.price_out_microusd,
         capacity=row.capacity,
         unavailable=_unavailable(row),
+        share=share,
+        environments=tuple(row.provider.environments),
+        quality=row.quality,
+        strengths=row.strengths,
+        typical_latency_ms=row.typical_latency_ms,
+        neurons_in=row.neurons_in,
+        neurons_out=row.neurons_out,
+        limits=tuple(map(_limit, row.limits.all())),
     )
+
+
+def _limit(row: DeploymentLimit) -> Limit:
+    deployment = row.deployment.slug
+    return Limit(f"d{row.pk}", row.metric, row.window, row.limit, timezone=row.timezone, deployment=deployment)
 
 
 def _unavailable(row: Deployment) -> str:

@@ -4,19 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tenants.core.apikeys import key_id_of, matches
+from tenants.core.limits import Limit
 from tenants.models import ApiKey, Quota, Tenant
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaLimit:
-    """One row of Quota; ``key`` is an API key's id or, for the whole tenant, empty."""
-
-    id: int
-    key: str
-    metric: str
-    window: str
-    limit: int
-    hard: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +17,7 @@ class Caller:
     key_name: str
     keep_content: bool
     scopes: frozenset[str] = frozenset()
-    quotas: tuple[QuotaLimit, ...] = ()
+    quotas: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +86,9 @@ def require(caller: Caller, scope: str) -> None:
 
 def load_callers() -> Callers:
     """All keys that are neither revoked nor of an inactive tenant, as values (ORM; never on the event loop)."""
-    quotas: dict[int, list[QuotaLimit]] = {}
-    for quota in Quota.objects.select_related("api_key"):
-        key = quota.api_key.key_id if quota.api_key else ""
-        limit = QuotaLimit(quota.pk, key, quota.metric, quota.window, quota.limit, quota.hard)
-        quotas.setdefault(quota.tenant_id, []).append(limit)
+    quotas: dict[int, list[Limit]] = {}
+    for quota in Quota.objects.select_related("api_key", "tenant"):
+        quotas.setdefault(quota.tenant_id, []).append(limit_of(quota))
     tenants = {tenant.pk: tenant for tenant in Tenant.objects.filter(active=True).exclude(schema_name="public")}
     by_key_id = {
         row.key_id: StoredKey(
@@ -114,7 +101,20 @@ def load_callers() -> Callers:
     return Callers(by_key_id, {tenant.slug: _caller(tenant, quotas, None) for tenant in tenants.values()})
 
 
-def _caller(tenant: Tenant, quotas: dict[int, list[QuotaLimit]], key: ApiKey | None) -> Caller:
+def limit_of(quota: Quota) -> Limit:
+    return Limit(
+        key=f"q{quota.pk}",
+        metric=quota.metric,
+        window=quota.window,
+        limit=quota.limit,
+        hard=quota.hard,
+        timezone=quota.timezone,
+        tenant=quota.tenant.slug,
+        api_key=quota.api_key.key_id if quota.api_key else "",
+    )
+
+
+def _caller(tenant: Tenant, quotas: dict[int, list[Limit]], key: ApiKey | None) -> Caller:
     key_id = key.key_id if key else ""
     return Caller(
         tenant_id=tenant.pk,
@@ -124,5 +124,5 @@ def _caller(tenant: Tenant, quotas: dict[int, list[QuotaLimit]], key: ApiKey | N
         key_name=key.name if key else "(no key)",
         keep_content=tenant.content == Tenant.Content.FULL,
         scopes=frozenset(key.scopes) if key else frozenset(),
-        quotas=tuple(limit for limit in quotas.get(tenant.pk, ()) if limit.key in ("", key_id)),
+        quotas=tuple(limit for limit in quotas.get(tenant.pk, ()) if limit.api_key in ("", key_id)),
     )

@@ -6,10 +6,10 @@ limit and two requests cannot both take the last of it. All keys of a tenant car
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tenants.auth import Caller, QuotaLimit
+from tenants.auth import Caller
+from tenants.core.limits import Limit, window_of
 from tenants.redis import Command, replied
 
 HOLD = """
@@ -39,7 +39,7 @@ return 1
 
 
 class QuotaSpent(Exception):
-    def __init__(self, limit: QuotaLimit, used: int, resets_in_s: int) -> None:
+    def __init__(self, limit: Limit, used: int, resets_in_s: int) -> None:
         super().__init__(f"{limit.metric} a {limit.window}")
         self.limit, self.used, self.resets_in_s = limit, used, resets_in_s
 
@@ -58,7 +58,7 @@ class Spend:
 class Left:
     """One limit after the hold, for the x-ratelimit headers and soft warnings."""
 
-    limit: QuotaLimit
+    limit: Limit
     used: int
     resets_in_s: int
 
@@ -66,7 +66,7 @@ class Left:
 @dataclass(frozen=True, slots=True)
 class Hold:
     keys: tuple[str, ...]
-    limits: tuple[QuotaLimit, ...]
+    limits: tuple[Limit, ...]
     held: Spend
     resets: tuple[int, ...]
 
@@ -94,28 +94,12 @@ def hold_for(caller: Caller, estimate: Spend, now: float) -> Hold | None:
     """None if no quota concerns this caller."""
     if not caller.quotas:
         return None
-    moment = datetime.fromtimestamp(now, UTC)
     keys, resets = [], []
     for limit in caller.quotas:
-        start, end = window(limit.window, moment)
-        keys.append(f"relay:{{{caller.tenant}}}:quota:{limit.id}:{int(start.timestamp())}")
-        resets.append(max(1, int(end.timestamp() - now) + 1))
+        start, end = window_of(limit, now)
+        keys.append(f"relay:{{{caller.tenant}}}:quota:{limit.key}:{start}")
+        resets.append(max(1, int(end - now) + 1))
     return Hold(tuple(keys), caller.quotas, estimate, tuple(resets))
-
-
-def window(name: str, moment: datetime) -> tuple[datetime, datetime]:
-    """The UTC minute, hour, day or month that ``moment`` lies in: [start, end)."""
-    start = moment.replace(second=0, microsecond=0)
-    if name == "minute":
-        return start, start + timedelta(minutes=1)
-    start = start.replace(minute=0)
-    if name == "hour":
-        return start, start + timedelta(hours=1)
-    start = start.replace(hour=0)
-    if name == "day":
-        return start, start + timedelta(days=1)
-    start = start.replace(day=1)
-    return start, (start + timedelta(days=32)).replace(day=1)
 
 
 def nearest(left: Sequence[Left], metric: str) -> Left | None:

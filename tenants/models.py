@@ -1,6 +1,7 @@
 """Who: tenants, the people who look after them, their API keys and what those may spend."""
 
 from typing import ClassVar
+from zoneinfo import available_timezones
 
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
@@ -10,6 +11,11 @@ from django.db.models import F, Q
 from django_tenants.models import DomainMixin, TenantMixin
 
 SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$", "Use a-z, 0-9 and -, at most 48 characters.")
+
+
+def check_timezone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError(f"“{name}” is not a time zone; write it like Europe/Berlin.")
 
 
 class User(AbstractUser):
@@ -101,7 +107,7 @@ class ApiKey(models.Model):
 
 
 class Quota(models.Model):
-    """A limit over a fixed window (UTC), for a whole tenant or one key. Hard quotas refuse; soft ones only warn."""
+    """A limit over a fixed window, for a whole tenant or one key. Hard quotas refuse; soft ones only warn."""
 
     class Metric(models.TextChoices):
         REQUESTS = "requests", "Requests"
@@ -126,6 +132,9 @@ class Quota(models.Model):
     metric = models.CharField(max_length=16, choices=Metric, default=Metric.REQUESTS)
     window = models.CharField(max_length=8, choices=Window, default=Window.DAY)
     limit = models.PositiveBigIntegerField(help_text="Requests, tokens, or millionths of a dollar in one window.")
+    timezone = models.CharField(
+        max_length=48, default="UTC", validators=[check_timezone], help_text="Where a day or month begins."
+    )
     hard = models.BooleanField(
         default=True, help_text="On: requests over it are refused. Off: they pass and are marked."
     )
@@ -145,3 +154,25 @@ class Quota(models.Model):
     def clean(self) -> None:
         if self.api_key is not None and self.api_key.tenant_id != self.tenant_id:
             raise ValidationError({"api_key": "This key belongs to another tenant."})
+
+
+class QuotaReset(models.Model):
+    """What was taken off a counter by hand: a rebuild from the traces takes it off again. Never changed or deleted."""
+
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.CASCADE, null=True, related_name="resets"
+    )  # null: a limit of a deployment
+    limit_key = models.CharField(max_length=80)  # tenants.core.limits.Limit.key
+    limit_name = models.CharField(max_length=120)  # as a person would say it, true after the limit is gone
+    window_start = models.DateTimeField()
+    amount = models.BigIntegerField()
+    author = models.CharField(max_length=150)
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [models.Index(fields=["limit_key", "window_start"], name="quota_reset_window")]
+
+    def __str__(self) -> str:
+        return f"{self.limit_name}: {self.amount:,} taken off"

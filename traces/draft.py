@@ -36,6 +36,9 @@ class TraceDraft:
     lane: str = ""
     cache: str = "off"
     stream: bool = False
+    endpoint: str = "chat"
+    strategy: str = ""
+    task: str = ""
     latency_ms: float | None = None  # measured by ``record`` unless set
     backend_latency_ms: float | None = None
     queue_wait_ms: float | None = None
@@ -44,6 +47,10 @@ class TraceDraft:
     tokens_in: int | None = None
     tokens_out: int | None = None
     usage_source: str = ""
+    charged_requests: int = 0
+    charged_tokens: int = 0
+    price_in_microusd: int | None = None
+    price_out_microusd: int | None = None
     cost_microusd: int = 0
     saved_microusd: int = 0
     prompt_line: str = ""

@@ -34,8 +34,13 @@ class Trace(models.Model):
     policy_version = models.IntegerField(default=0)
     bucket = models.CharField(max_length=8, blank=True)
     lane = models.CharField(max_length=16, blank=True)
-    cache = models.CharField(max_length=8, default="off")  # off | miss | exact | semantic
+    cache = models.CharField(
+        max_length=8, default="off"
+    )  # off | miss | exact | semantic | replay (of an Idempotency-Key)
     stream = models.BooleanField(default=False)
+    endpoint = models.CharField(max_length=12, default="chat")  # chat | infer | embeddings
+    strategy = models.CharField(max_length=16, blank=True)  # how the candidates were ordered
+    task = models.CharField(max_length=16, blank=True)  # what kind of work it seemed to be
 
     latency_ms = models.FloatField()  # request in to last byte out
     backend_latency_ms = models.FloatField(null=True)  # the attempt that answered; null when no provider was called
@@ -44,7 +49,13 @@ class Trace(models.Model):
     overhead_ms = models.FloatField(null=True)  # latency less backend and queue
     tokens_in = models.IntegerField(null=True)
     tokens_out = models.IntegerField(null=True)
-    usage_source = models.CharField(max_length=10, blank=True)  # provider | estimated | cache
+    # provider | estimated (it said nothing) | corrected (it said what cannot be) | cache
+    usage_source = models.CharField(max_length=10, blank=True)
+    # What the ledger settled: quotas are rebuilt from these two and from cost_microusd.
+    charged_requests = models.SmallIntegerField(default=0)
+    charged_tokens = models.IntegerField(default=0)
+    price_in_microusd = models.BigIntegerField(null=True)  # the price used, per million tokens
+    price_out_microusd = models.BigIntegerField(null=True)
     cost_microusd = models.BigIntegerField(default=0)
     saved_microusd = models.BigIntegerField(default=0)  # what the cached answer cost when it was made
 

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from routing.core.evidence import NOTHING_KNOWN, Evidence
 from routing.core.features import Features
 from routing.core.policy import CacheRule, Hours, PolicyDocument, Rule, Settings, When, apply
 from routing.core.request import InvalidRequest
+from tenants.core.limits import Limit
 
 DEFAULT_OUTPUT_TOKENS = 256  # assumed for the bucket when the client leaves its limit open
 MICRO = 1_000_000
@@ -27,14 +29,14 @@ class Candidate:
     price_out: int = 0
     capacity: int = 8
     unavailable: str = ""  # why it cannot be used at all (disabled, no credential), else empty
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """A deployment that failed lately is tried last until ``until`` (epoch seconds)."""
-
-    until: float
-    why: str
+    share: int | None = None  # percent of a split
+    environments: tuple[str, ...] = ()  # where its provider is preferred; empty: everywhere
+    quality: int = 50  # 0 to 100
+    strengths: Mapping[str, float] = field(default_factory=dict, hash=False)  # task -> 0 to 1
+    typical_latency_ms: int = 1_000
+    neurons_in: int = 0  # per million tokens
+    neurons_out: int = 0
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def make_plan(
     features: Features,
     asked: Mapping[str, Any],
     candidates: Sequence[Candidate],
-    health: Mapping[str, Health],
+    evidence: Mapping[str, Evidence],
     clock: Clock,
 ) -> ExecutionPlan:
     """``asked`` is the client's body. Raises InvalidRequest if no candidate can hold what was asked."""
@@ -137,7 +139,7 @@ def make_plan(
     max_tokens = _max_tokens(settings, features, reasons)
     params = _params(document, settings, asked, reasons)
     ordered = _ordered(candidates, settings)
-    verdicts = tuple(_judge(ordered, features, max_tokens, health, clock.now))
+    verdicts = tuple(_judge(ordered, features, max_tokens, evidence, clock.now))
     reasons += [Reason("candidate", item.candidate.deployment, item.verdict, item.why) for item in verdicts]
     usable = tuple(item.candidate for item in verdicts if item.verdict != "ruled out")
     if verdicts and not usable and all("context" in item.why for item in verdicts):
@@ -258,19 +260,19 @@ def _ordered(candidates: Sequence[Candidate], settings: Settings) -> list[Candid
 
 
 def _judge(
-    ordered: Sequence[Candidate], features: Features, max_tokens: int, health: Mapping[str, Health], now: float
+    ordered: Sequence[Candidate], features: Features, max_tokens: int, evidence: Mapping[str, Evidence], now: float
 ) -> Iterator[Verdict]:
     """Usable ones first, those that failed lately behind them, the ruled out last."""
     usable, doubtful, out = [], [], []
     for item in ordered:
         needed = features.input_tokens + max_tokens
-        failing = health.get(item.deployment)
+        known = evidence.get(item.deployment, NOTHING_KNOWN)
         if item.unavailable:
             out.append((item, item.unavailable))
         elif features.input_tokens + 1 > item.context_window:
             out.append((item, f"Its context of {item.context_window:,} tokens is too small for about {needed:,}."))
-        elif failing is not None and failing.until > now:
-            doubtful.append((item, f"{failing.why}; tried last for {failing.until - now:.0f} s more."))
+        elif known.retry_at > now:
+            doubtful.append((item, f"{known.why}; tried last for {known.retry_at - now:.0f} s more."))
         else:
             usable.append((item, ""))
     for position, (item, why) in enumerate(usable + doubtful):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routing.core.evidence import Evidence
 from routing.core.features import Features
 from routing.core.plan import (
     DEFAULT_OUTPUT_TOKENS,
@@ -15,7 +16,6 @@ from routing.core.plan import (
     Candidate,
     Clock,
     ExecutionPlan,
-    Health,
     cost_microusd,
     make_plan,
 )
@@ -88,7 +88,9 @@ CANDIDATES = st.lists(st.sampled_from(NAMES), unique=True).flatmap(
         )
     )
 )
-HEALTHS = st.dictionaries(st.sampled_from(NAMES), st.builds(Health, st.floats(0, 2000), st.just("Failed lately")))
+HEALTHS = st.dictionaries(
+    st.sampled_from(NAMES), st.builds(Evidence, retry_at=st.floats(0, 2000), why=st.just("Failed lately"))
+)
 ASKED = st.fixed_dictionaries({}, optional={"temperature": st.none() | st.floats(0, 2), "top_p": st.floats(0, 1)})
 CLOCKS = MINUTES.filter(lambda minute: minute < 1440).map(lambda minute: Clock(NOW, {"UTC": minute}))
 
@@ -137,7 +139,7 @@ def test_health_changes_only_the_order_and_never_what_an_answer_depends_on(case:
         return
     assert plan.signature == healthy.signature
     assert set(plan.attempts) == set(healthy.attempts)
-    failing = {name for name, item in health.items() if item.until > clock.now}
+    failing = {name for name, item in health.items() if item.retry_at > clock.now}
     assert list(plan.attempts) == sorted(healthy.attempts, key=lambda item: item.deployment in failing)
 
 

@@ -123,10 +123,10 @@ def test_rows_become_callers_with_the_quotas_that_concern_them(tenant_a: Any, te
     assert stored.expires_at == ends.timestamp()
     assert (stored.caller.tenant, stored.caller.schema) == ("acme", "t_acme")
     assert stored.caller.scopes == {"chat"}
-    assert quota.pk in {limit.id for limit in stored.caller.quotas}
+    assert f"q{quota.pk}" in {limit.key for limit in stored.caller.quotas}
     for bystander in (callers.by_key_id[other.key_id].caller, callers.by_key_id[theirs.key_id].caller):
-        assert quota.pk not in {limit.id for limit in bystander.quotas}
-    assert quota.pk not in {limit.id for limit in callers.keyless["acme"].quotas}
+        assert f"q{quota.pk}" not in {limit.key for limit in bystander.quotas}
+    assert f"q{quota.pk}" not in {limit.key for limit in callers.keyless["acme"].quotas}
     door = Door(settings.RELAY_KEY_PEPPER)
     assert authenticate(callers, door, authorization=f"Bearer {text}", tenant="", now=NOW) == stored.caller
     assert text not in repr(callers)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from conftest import unique
-from tenants.auth import Caller, QuotaLimit
-from tenants.ledger import Hold, Left, QuotaSpent, Spend, hold_for, nearest, window
+from tenants.auth import Caller
+from tenants.core.limits import Limit, window
+from tenants.ledger import Hold, Left, QuotaSpent, Spend, hold_for, nearest
 from tenants.redis import RedisAway, Trips
 
 NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC).timestamp()
@@ -25,15 +26,15 @@ MOMENTS = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 
 
 def limit_of(
     metric: str = "requests", *, limit: int = 10, hard: bool = True, window: str = "day", id: int = 1
-) -> QuotaLimit:
-    return QuotaLimit(id, "", metric, window, limit, hard)
+) -> Limit:
+    return Limit(f"q{id}", metric, window, limit, hard, tenant="acme")
 
 
-def caller_with(*limits: QuotaLimit, tenant: str = "acme") -> Caller:
+def caller_with(*limits: Limit, tenant: str = "acme") -> Caller:
     return Caller(1, tenant, f"t_{tenant}", "k", "key", True, quotas=limits)
 
 
-def held(*limits: QuotaLimit, tenant: str, spend: Spend = ESTIMATE, now: float | None = None) -> Hold:
+def held(*limits: Limit, tenant: str, spend: Spend = ESTIMATE, now: float | None = None) -> Hold:
     hold = hold_for(caller_with(*limits, tenant=tenant), spend, now or time.time())
     assert hold is not None
     return hold
@@ -69,8 +70,8 @@ def test_each_quota_counts_in_its_own_window_under_the_tenants_tag() -> None:
     hold = held(limit_of(window="minute"), limit_of("cost", window="month", id=7), tenant="acme", now=NOW)
     minute, month = datetime(2026, 2, 28, 23, 59, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
     assert hold.keys == (
-        f"relay:{{acme}}:quota:1:{minute.timestamp():.0f}",
-        f"relay:{{acme}}:quota:7:{month.timestamp():.0f}",
+        f"relay:{{acme}}:quota:q1:{minute.timestamp():.0f}",
+        f"relay:{{acme}}:quota:q7:{month.timestamp():.0f}",
     )
     assert hold.resets == (31, 31)
 
