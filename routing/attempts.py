@@ -2,59 +2,112 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
 
 from routing import answers
+from routing.core.breaker import Failure
 from routing.core.plan import Candidate, ExecutionPlan
 from routing.core.request import ChatRequest
-from routing.errors import ProvidersFailed
+from routing.errors import ProvidersFailed, ProvidersResting
 from routing.exchange import Exchange
-from routing.providers.base import ProviderError, Target
+from routing.hedging import Groups, Race
+from routing.line import Line, PassedOver
+from routing.providers.base import UNREACHABLE, ProviderError, Target
 from routing.runtime import Runtime
 from scheduling.client import Ask, QueueFull
 
-Groups = AsyncGenerator[list[bytes], None]
 log = logging.getLogger("relay.attempts")
+TOO_MANY_REQUESTS = 429
 END: list[bytes] = []  # no adapter yields an empty group
 GARBAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
     """Groups of JSON documents from the first candidate that gives content. Raises ProviderError (its stream broke, or
-    it refused the request itself), QueueFull or ProvidersFailed."""
+    it refused the request itself), QueueFull, ProvidersResting or ProvidersFailed."""
     full: QueueFull | None = None
     last: ProviderError | None = None
-    for candidate in exchange.the_plan.attempts:
-        arrived = runtime.clock()
+    reached = False
+    line = Line(runtime, exchange)
+    while (candidate := await line.next()) is not None:
+        if reached and not line.may_retry():
+            break
         try:
-            async with runtime.lanes.admission(_ask(runtime, exchange, candidate)) as grant:
-                exchange.admitted(candidate, grant, arrived)
-                async with aclosing(_attempt(runtime, exchange, candidate)) as groups:
-                    async for events in groups:
-                        yield events
+            async with aclosing(_asked(runtime, exchange, line, candidate)) as groups:
+                async for events in groups:
+                    yield events
             return
+        except PassedOver:
+            continue
         except QueueFull as error:
-            exchange.turned_away(candidate, error, arrived, runtime.clock())
             full = error
         except ProviderError as error:
             if exchange.events or not error.retryable:
                 raise
-            last = error
+            last, reached = error, reached or error.code != UNREACHABLE
+    if last is None and full is None and exchange.the_plan.attempts:
+        raise ProvidersResting(line.retry_after_s())
     raise full or ProvidersFailed(last, exchange.tries)
 
 
+def _asked(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
+    hedge_s = runtime.snapshot.targets[candidate.deployment].hedge_s
+    if hedge_s is None or len(exchange.the_plan.attempts) == 1:
+        return _admitted(runtime, exchange, line, candidate)
+    return _hedged(runtime, exchange, line, candidate)
+
+
+async def _hedged(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
+    """The candidate, and the next one as well if there is no content in time. The rival does not wait for a slot."""
+    after_s = runtime.snapshot.targets[candidate.deployment].hedge_s
+    assert after_s is not None
+    async with Race[Candidate]() as race:
+        race.enter(candidate, _admitted(runtime, exchange, line, candidate))
+        if not await race.over(after_s) and line.may_hedge(candidate, after_s):
+            rival = await line.next()
+            if rival is not None:
+                exchange.hedged(candidate, rival)
+                race.enter(rival, _admitted(runtime, exchange, line, rival, hedge=True))
+        winner, groups, events = await race.winner()
+        exchange.chosen(winner)
+    async with aclosing(groups):
+        yield events
+        async for events in groups:
+            yield events
+
+
+async def _admitted(
+    runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate, *, hedge: bool = False
+) -> Groups:
+    """One candidate behind its lane."""
+    arrived = runtime.clock()
+    try:
+        async with runtime.lanes.admission(_ask(runtime, exchange, candidate, hedge=hedge)) as grant:
+            exchange.admitted(candidate, grant, arrived)
+            line.go(candidate)
+            async with aclosing(_attempt(runtime, exchange, candidate)) as groups:
+                async for events in groups:
+                    yield events
+    except QueueFull as error:
+        exchange.turned_away(candidate, error, arrived, runtime.clock())
+        raise
+
+
 async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:
-    """One call, entered into the trace and the health board however it ends."""
-    target = runtime.snapshot.targets[candidate.deployment]
+    """One call, entered into the trace and the evidence however it ends."""
+    name, target = candidate.deployment, runtime.snapshot.targets[candidate.deployment]
     payload = payload_for(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
     documents = cast(Groups, runtime.adapters[target.kind].chat(target, payload, stream=exchange.request.stream))
     started = runtime.clock()
     exchange.attempting(candidate, started)
+    begun = False
     try:
         async with aclosing(documents):
             async for events in _checked(documents, target, stream=exchange.request.stream):
+                if not begun:
+                    runtime.health.began(name, runtime.now())
+                    begun = True
                 yield events
     except (asyncio.CancelledError, GeneratorExit):
         exchange.attempted(candidate, started, runtime.clock(), cancelled=True)
@@ -62,14 +115,21 @@ async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -
     except (ProviderError, TimeoutError, *GARBAGE) as cause:
         error = _as_provider_error(cause)
         exchange.attempted(candidate, started, runtime.clock(), error=error)
-        log.warning("attempt failed", extra={**exchange.named, "deployment": candidate.deployment, "code": error.code})
-        if error.retryable:
-            runtime.health.failed(
-                candidate.deployment, str(error), now=runtime.now(), retry_after_s=error.retry_after_s
-            )
+        log.warning("attempt failed", extra={**exchange.named, "deployment": name, "code": error.code})
+        _note_failure(runtime, name, error)
         raise error from cause
-    exchange.attempted(candidate, started, runtime.clock())
-    runtime.health.answered(candidate.deployment)
+    ended = runtime.clock()
+    exchange.attempted(candidate, started, ended)
+    runtime.health.answered(name, (ended - started) * 1000, runtime.now())
+
+
+def _note_failure(runtime: Runtime, deployment: str, error: ProviderError) -> None:
+    """A request that is wrong itself says nothing of the deployment's health; “too many requests” is no failure."""
+    if error.status == TOO_MANY_REQUESTS:
+        runtime.health.limited(deployment, error.retry_after_s, runtime.now())
+    elif error.retryable:
+        failure = Failure(error.code, error.code == UNREACHABLE, error.retry_after_s)
+        runtime.health.failed(deployment, failure, runtime.now())
 
 
 async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups:
@@ -106,7 +166,7 @@ def payload_for(request: ChatRequest, plan: ExecutionPlan, model: str, max_token
     return {**request.body, **plan.params, "model": model, limit: max_tokens}
 
 
-def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Ask:
+def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate, *, hedge: bool) -> Ask:
     plan = exchange.the_plan
     return Ask(
         pool=candidate.deployment,
@@ -115,7 +175,7 @@ def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Ask:
         tenant=exchange.caller.tenant,
         cost_tokens=plan.features.input_tokens + plan.max_tokens,
         max_tokens=plan.max_tokens,
-        timeout_s=runtime.queue_timeout_s,
+        timeout_s=0.0 if hedge else runtime.queue_timeout_s,
     )
 
 

@@ -48,6 +48,14 @@ class ProvidersFailed(Exception):
         self.last, self.tried = last, tried
 
 
+class ProvidersResting(Exception):
+    """Every candidate is left alone for now: its breaker is open, or its provider limits the rate."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
     status: int
@@ -106,6 +114,12 @@ def _providers(error: ProvidersFailed) -> ErrorReply:
     return ErrorReply(503, message, SERVER, "providers_failed", headers=_retry(error.last.retry_after_s or 2))
 
 
+def _resting(error: ProvidersResting) -> ErrorReply:
+    seconds = error.retry_after_s
+    message = f"Every provider of this model failed lately or limits the rate. Try again in {seconds:.0f} s."
+    return ErrorReply(503, message, SERVER, "providers_resting", headers=_retry(seconds))
+
+
 TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
     InvalidRequest: lambda e: ErrorReply(400, str(e), INVALID, e.code, e.param),
     NotAuthenticated: lambda e: ErrorReply(401, str(e), INVALID, e.code, headers={"WWW-Authenticate": "Bearer"}),
@@ -139,6 +153,7 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
     QueueFull: _queue,
     ProviderError: _provider,
     ProvidersFailed: _providers,
+    ProvidersResting: _resting,
     RedisAway: lambda e: ErrorReply(
         503, "Relay's state store is away.", SERVER, "state_unavailable", headers=_retry(1)
     ),

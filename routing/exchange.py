@@ -49,6 +49,15 @@ class SemanticQuestion:
     vector: Any  # numpy (384,) float32
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """An attempt that may still answer: with hedging there are two."""
+
+    started: float
+    max_tokens: int
+    scheduled: Mapping[str, Any] | None
+
+
 @dataclass(slots=True)
 class Exchange:
     caller: Caller
@@ -61,6 +70,11 @@ class Exchange:
     max_tokens: int = 0
     served: Candidate | None = None
     tries: int = 0
+    breakers: dict[str, str] = field(default_factory=dict)  # of each deployment asked: its breaker's state then
+    under_way: dict[str, "UnderWay"] = field(default_factory=dict)
+    rival: str = ""  # asked as well, as the first gave nothing
+    winner: str = ""  # of the two
+    lost_microusd: int = 0  # what the other cost
     attempt_started: float | None = None
     events: list[bytes] = field(default_factory=list)
     kept_bytes: int = 0
@@ -199,6 +213,20 @@ class Exchange:
         self.draft.scheduler_json = {**common, "max_tokens_before": plan.max_tokens, **facts}
 
     def attempting(self, candidate: Candidate, started: float) -> None:
+        self.under_way[candidate.deployment] = UnderWay(started, self.max_tokens, self.draft.scheduler_json)
+        self._serves(candidate, started)
+
+    def hedged(self, slow: Candidate, rival: Candidate) -> None:
+        self.rival = rival.deployment
+        self.draft.step("hedge", rival.deployment, "asked as well", f"{slow.deployment} is slow; the faster answers.")
+
+    def chosen(self, candidate: Candidate) -> None:
+        """Of two that were asked it gave content first."""
+        run = self.under_way[candidate.deployment]
+        self.winner, self.max_tokens, self.draft.scheduler_json = candidate.deployment, run.max_tokens, run.scheduled
+        self._serves(candidate, run.started)
+
+    def _serves(self, candidate: Candidate, started: float) -> None:
         self.served, self.attempt_started = candidate, started
         draft = self.draft
         draft.provider, draft.deployment, draft.model = candidate.provider, candidate.deployment, candidate.model
@@ -215,32 +243,49 @@ class Exchange:
         self.tries += 1
         draft = self.draft
         outcome = "cancelled" if cancelled else "failed" if error else "answered"
-        why = "The client went away." if cancelled else str(error) if error else "Answered."
         start_ms, duration_ms = draft.since_start(started), round((clock - started) * 1000, 3)
-        draft.attempts_json.append(
-            {
-                "number": self.tries,
-                "deployment": candidate.deployment,
-                "provider": candidate.provider,
-                "model": candidate.model,
-                "outcome": outcome,
-                "status": error.status if error else None if cancelled else 200,
-                "code": error.code if error else None,
-                "error": str(error) if error else None,
-                "start_ms": round(start_ms, 3),
-                "duration_ms": duration_ms,
-            }
-        )
+        entry = {
+            "number": self.tries,
+            "deployment": candidate.deployment,
+            "provider": candidate.provider,
+            "model": candidate.model,
+            "outcome": outcome,
+            "status": error.status if error else None if cancelled else 200,
+            "code": error.code if error else None,
+            "error": str(error) if error else None,
+            "start_ms": round(start_ms, 3),
+            "duration_ms": duration_ms,
+            "breaker": self.breakers.get(candidate.deployment, "closed"),
+            "hedge": candidate.deployment == self.rival,
+        }
+        draft.attempts_json.append(entry)
+        why = f"Failed: {error.code}." if error else "Answered."
+        if cancelled:
+            why = self._lost(candidate, entry) if self.winner else "The client went away."
+        draft.step("attempt", candidate.deployment, outcome, why)
         name = f"Attempt {self.tries}: {candidate.deployment}"
         parent = self._span(name, "upstream", started, clock, outcome=outcome, code=error.code if error else None)
-        draft.step("attempt", candidate.deployment, outcome, why if error is None else f"Failed: {error.code}.")
-        self.attempt_started = None
-        if outcome != "failed" or self.events:
-            draft.backend_latency_ms = duration_ms
-        if draft.ttft_ms is not None:
-            first = draft.ttft_ms - start_ms
-            draft.span("First token", "stream", start_ms, first, parent)
-            draft.span("Stream", "stream", draft.ttft_ms, duration_ms - first, parent)
+        if self.served is candidate:
+            self.attempt_started = None
+            if outcome != "failed" or self.events:
+                draft.backend_latency_ms = duration_ms
+            if draft.ttft_ms is not None:
+                self._content_spans(start_ms, duration_ms, parent)
+
+    def _lost(self, candidate: Candidate, entry: dict[str, Any]) -> str:
+        """Nobody says what a call cost that was cut off: its input surely was read."""
+        if candidate.deployment == self.winner:
+            return "The client went away."
+        tokens = self.the_plan.features.input_tokens
+        cost = cost_microusd(candidate, tokens, 0)
+        self.lost_microusd += cost
+        entry["charged"] = {"requests": 1, "tokens": tokens, "cost": cost}
+        return f"{self.winner} gave content first; this call is charged with its input."
+
+    def _content_spans(self, start_ms: float, duration_ms: float, parent: int) -> None:
+        ttft_ms = self.draft.ttft_ms or 0.0
+        self.draft.span("First token", "stream", start_ms, ttft_ms - start_ms, parent)
+        self.draft.span("Stream", "stream", ttft_ms, duration_ms - (ttft_ms - start_ms), parent)
 
     # --- answered ------------------------------------------------------------------------------------------------
 
@@ -255,9 +300,12 @@ class Exchange:
 
     def answered(self, answer: dict[str, Any]) -> None:
         whole = self.kept_bytes <= answers.MAX_KEPT_BYTES
-        self._bill(answer, "fell_back" if self.tries > 1 else "ok", 200)
-        if self.tries > 1:
-            self.draft.reason = f"{self.draft.attempts_json[0]['deployment']} failed, the next candidate answered"
+        failed = next((one for one in self.draft.attempts_json if one["outcome"] == "failed"), None)
+        self._bill(answer, "fell_back" if failed else "ok", 200)
+        if failed:
+            self.draft.reason = f"{failed['deployment']} failed, the next candidate answered"
+        elif self.rival and self.winner == self.rival:
+            self.draft.reason = f"{self.rival} was asked as well and was faster"
         if whole and answers.is_complete(answer):
             self.storable = answer
 
@@ -284,7 +332,8 @@ class Exchange:
         draft.outcome, draft.status, draft.response_json = outcome, status, answer
         draft.tokens_in, draft.tokens_out, draft.usage_source = usage.tokens_in, usage.tokens_out, usage.source
         if self.served is not None:
-            draft.cost_microusd = cost_microusd(self.served, usage.tokens_in, usage.tokens_out)
+            cost = cost_microusd(self.served, usage.tokens_in, usage.tokens_out)
+            draft.cost_microusd = cost + self.lost_microusd
         self.spent = Spend(1, usage.tokens_in + usage.tokens_out, draft.cost_microusd)
 
     # --- for later -----------------------------------------------------------------------------------------------
@@ -315,7 +364,8 @@ class Exchange:
     def headers(self, clock: float) -> dict[str, str]:
         """What every reply says of its own making."""
         draft = self.draft
-        waited = (draft.queue_wait_ms or 0.0) + sum(item["duration_ms"] for item in draft.attempts_json)
+        asked = [item["duration_ms"] for item in draft.attempts_json if item["outcome"] != "cancelled"]
+        waited = (draft.queue_wait_ms or 0.0) + sum(asked)
         if self.attempt_started is not None:
             waited += (clock - self.attempt_started) * 1000
         headers = {

@@ -131,6 +131,13 @@ class Deployment(models.Model):
     ttft_timeout_ms = models.PositiveIntegerField("first-token timeout ms", default=30_000)
     idle_timeout_ms = models.PositiveIntegerField(default=30_000, help_text="Longest silence between two chunks.")
     total_timeout_ms = models.PositiveIntegerField(default=120_000, help_text="For answers that do not stream.")
+    hedge_after_ms = models.PositiveIntegerField(
+        "hedge after ms",
+        null=True,
+        blank=True,
+        help_text="No first content after so long: the next candidate is asked as well, for at most 5 % of requests,"
+        " and the faster one answers. Empty: never.",
+    )
     options = models.JSONField(
         default=dict, blank=True, help_text="For mock: mean_ms, p95_ms, error_rate, seed, reply_tokens, chunk_ms."
     )

@@ -25,9 +25,10 @@ from caching.exact import put_command
 from caching.semantic import SemanticCache
 from routing import snapshot as snapshots
 from routing.core.request import ChatRequest, prompt_line
+from routing.core.retry_budget import HEDGES, RETRIES, Traffic
 from routing.errors import ErrorReply
+from routing.evidence import EvidenceBoard
 from routing.exchange import Exchange
-from routing.health import HealthBoard
 from routing.providers import adapters
 from scheduling.client import LaneClient
 from tenants.auth import Caller, Door
@@ -48,7 +49,8 @@ class Runtime:
         self.loaded = asyncio.Event()
         self.door = Door(settings.RELAY_KEY_PEPPER, settings.RELAY_DEV_OPEN_TENANT)
         self.queue_timeout_s = float(settings.RELAY_QUEUE_TIMEOUT_S)
-        self.health = HealthBoard()
+        self.health = EvidenceBoard()
+        self.traffic, self.retries, self.hedges = Traffic(), RETRIES, HEDGES
         self.redis = Trips(settings.REDIS_URL)
         spool = Spool(Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
         self.recorder = Recorder(self.redis.client, spool)
@@ -71,6 +73,7 @@ class Runtime:
         self._services = [
             asyncio.create_task(listen(settings.DATABASE_URL, self._reload)),
             asyncio.create_task(self.recorder.drain_forever()),
+            asyncio.create_task(self.health.share_forever(self.redis.client, self.now)),
         ]
 
     async def stop(self) -> None:
@@ -81,6 +84,7 @@ class Runtime:
         await self.lanes.stop()
         await self._http.close()
         await self._pool.close()
+        await self.health.share(self.redis.client, self.now())  # what this process saw outlives it
         await self.redis.close()
 
     async def _reload(self) -> None:

@@ -155,5 +155,6 @@ def _target(row: Deployment) -> Target:
         ttft_s=row.ttft_timeout_ms / 1000,
         idle_s=row.idle_timeout_ms / 1000,
         total_s=row.total_timeout_ms / 1000,
+        hedge_s=None if row.hedge_after_ms is None else row.hedge_after_ms / 1000,
         options=row.options,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+UNREACHABLE = "connection_failed"  # the code of an attempt that no provider saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Target:
     ttft_s: float = 30.0
     idle_s: float = 30.0
     total_s: float = 120.0
+    hedge_s: float | None = None  # no first content after so long: the next candidate is asked as well
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

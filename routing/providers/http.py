@@ -1,15 +1,19 @@
 """HTTP as all adapters need it: aiohttp's failures and a provider's refusals become a ProviderError."""
 
+import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
 
-from routing.providers.base import MAX_ANSWER_BYTES, ProviderError, Target
+from routing.providers.base import MAX_ANSWER_BYTES, UNREACHABLE, ProviderError, Target
 
 ERROR_BYTES = 64 * 1024
+SECONDS = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 CLIENTS_FAULT = {400, 413, 415, 422}
 
 
@@ -31,8 +35,8 @@ async def post(
             if response.status != 200:
                 raise await _refusal(response)
             yield response
-    except aiohttp.ClientConnectorError as error:
-        raise ProviderError("Could not connect.", code="connection_failed") from error
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise ProviderError("Could not connect.", code=UNREACHABLE) from error
     except TimeoutError as error:
         raise ProviderError("Did not answer in time.", code="timeout") from error
     except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, ValueError) as error:
@@ -97,4 +101,12 @@ def _message(body: bytes) -> tuple[str, str | None]:
 
 
 def _seconds(header: str | None) -> float | None:
-    return float(header) if header and header.isdecimal() and len(header) < 7 else None
+    """Retry-After: seconds (some say fractions) or a date."""
+    if not header:
+        return None
+    if SECONDS.fullmatch(header):
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return None
