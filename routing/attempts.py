@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, cast
+from typing import cast
 
 from routing import answers
-from routing.core.plan import Candidate, ExecutionPlan
-from routing.core.request import ChatRequest
+from routing.core.plan import Candidate
 from routing.errors import ProvidersFailed
 from routing.exchange import Exchange
+from routing.kinds import Chat
 from routing.providers.base import ProviderError, Target
 from routing.runtime import Runtime
 from scheduling.client import Ask, QueueFull
@@ -48,13 +48,14 @@ async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
 async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:
     """One call, entered into the trace and the health board however it ends."""
     target = runtime.snapshot.targets[candidate.deployment]
-    payload = payload_for(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
-    documents = cast(Groups, runtime.adapters[target.kind].chat(target, payload, stream=exchange.request.stream))
+    kind, stream = exchange.kind, exchange.request.stream
+    payload = kind.payload(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
+    documents = cast(Groups, kind.documents(runtime.adapters[target.kind], target, payload, stream=stream))
     started = runtime.clock()
     exchange.attempting(candidate, started)
     try:
         async with aclosing(documents):
-            async for events in _checked(documents, target, stream=exchange.request.stream):
+            async for events in _checked(documents, target, kind, stream=stream):
                 yield events
     except (asyncio.CancelledError, GeneratorExit):
         exchange.attempted(candidate, started, runtime.clock(), cancelled=True)
@@ -72,12 +73,12 @@ async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -
     runtime.health.answered(candidate.deployment)
 
 
-async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups:
+async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: bool) -> Groups:
     """What comes before the first content is held back, so that a failure there can still go elsewhere."""
     if not stream:
         async with asyncio.timeout(target.total_s):
             events = await anext(documents)
-        answers.read_completion(events[0])
+        kind.read(events[0])
         yield events
         return
     held: list[bytes] = []
@@ -98,12 +99,6 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
         for event in events:
             answers.glance(event)
         yield events
-
-
-def payload_for(request: ChatRequest, plan: ExecutionPlan, model: str, max_tokens: int) -> dict[str, Any]:
-    """The client's body with the deployment's model and what the plan adds; everything else as it came."""
-    limit = "max_completion_tokens" if request.body.get("max_completion_tokens") is not None else "max_tokens"
-    return {**request.body, **plan.params, "model": model, limit: max_tokens}
 
 
 def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Ask:
