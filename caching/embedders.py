@@ -42,9 +42,13 @@ class Embedder:
         rows = [_run(session, tokenizer.encode(text).ids[:LONGEST]) for text in texts]
         return np.stack(rows) if rows else np.zeros((0, WIDTH), np.float32)
 
+    @property
+    def busy(self) -> bool:
+        return self._waiting >= MOST_WAITING
+
     async def embed_text(self, text: str) -> Vector | None:
         """Off the event loop. None if the text is too long or too many texts wait: the caller goes on without."""
-        if self._waiting >= MOST_WAITING:
+        if self.busy:
             return None
         self._waiting += 1
         try:

@@ -6,28 +6,20 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Field, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Field, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
-from unfold.admin import TabularInline
 
 from routing import services
 from routing.editor import page, views
-from routing.models import Deployment, Policy, PolicyVersion, Provider, Route, RouteCandidate
+from routing.models import Deployment, Policy, PolicyVersion, Provider, Route
+from routing.route_admin import RouteAdmin, deployments_for
 from tenants.access import Role
 from tenants.console import StaffAdmin, TenantOwnedAdmin
-from tenants.models import Tenant
 from tenants.page import current_tenant, is_platform_staff, may, pill, when
-
-
-def deployments_for(tenant: Tenant | None) -> "QuerySet[Deployment]":
-    """Those behind the routes that the tenant may use: its own and the platform's."""
-    return Deployment.objects.filter(
-        Q(steps__route__tenant=tenant) | Q(steps__route__tenant=None), steps__isnull=False
-    ).distinct()
 
 
 @admin.register(Policy)
@@ -110,65 +102,7 @@ class PolicyAdmin(TenantOwnedAdmin):
         return HttpResponseRedirect(page.address(request, obj))
 
 
-class CandidateInline(TabularInline):  # type: ignore[misc]
-    model = RouteCandidate
-    extra = 0
-    fields: ClassVar = ["position", "deployment"]
-    verbose_name = "candidate"
-    verbose_name_plural = "Candidates, in the order in which they are tried (a policy may order them anew)"
-
-    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        formset = super().get_formset(request, obj, **kwargs)
-        field = formset.form.base_fields.get("deployment")
-        if field is not None:
-            field.widget = getattr(field.widget, "widget", field.widget)
-            field.queryset = (
-                Deployment.objects.all() if is_platform_staff(request) else deployments_for(current_tenant(request))
-            )
-        return formset
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, Role.VIEWER)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_change_permission(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        if obj is not None and obj.tenant_id is None:
-            return is_platform_staff(request)
-        return may(request, Role.ADMIN)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_change_permission(request, obj)
-
-
-@admin.register(Route)
-class RouteAdmin(TenantOwnedAdmin):
-    platform_rows = True
-    fields: ClassVar = ["name", "policy", "enabled"]
-    list_display: ClassVar = ["name", "policy", "candidates", "state", "scope"]
-    list_select_related: ClassVar = ["policy", "tenant"]
-    inlines: ClassVar = [CandidateInline]
-    search_fields: ClassVar = ["name"]
-    list_before_template = "routing/route_list_head.html"
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        return super().get_queryset(request).prefetch_related("steps__deployment")
-
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return list(self.list_display)
-
-    @admin.display(description="Candidates, in order")
-    def candidates(self, route: Route) -> str:
-        return " → ".join(step.deployment.slug for step in route.steps.all()) or "none"
-
-    @admin.display(description="State", ordering="enabled")
-    def state(self, route: Route) -> SafeString:
-        return pill("ok", "check", "On") if route.enabled else pill("inactive", "block", "Off")
-
-    @admin.display(description="For", ordering="tenant__name")
-    def scope(self, route: Route) -> str:
-        return route.tenant.name if route.tenant else "everybody"
+admin.site.register(Route, RouteAdmin)
 
 
 class SharedAdmin(StaffAdmin):

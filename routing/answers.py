@@ -168,7 +168,7 @@ def usage_of(answer: Mapping[str, Any], estimated_in: int) -> Usage:
     usage = answer.get("usage")
     if isinstance(usage, dict):
         tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        if _count(tokens_in) and _count(tokens_out) and (tokens_in or tokens_out):
+        if is_count(tokens_in) and is_count(tokens_out) and (tokens_in or tokens_out):
             return Usage(int(tokens_in or 0), int(tokens_out or 0), "provider")
     texts = [orjson.dumps(choice.get("message")).decode() for choice in answer.get("choices") or []]
     contents = [(choice.get("message") or {}).get("content") for choice in answer.get("choices") or []]
@@ -176,7 +176,7 @@ def usage_of(answer: Mapping[str, Any], estimated_in: int) -> Usage:
     return Usage(estimated_in, sum(map(estimate_tokens, said)), "estimated")
 
 
-def _count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 

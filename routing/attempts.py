@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from contextlib import aclosing
-from typing import Any, cast
+from typing import cast
 
 from routing import answers
 from routing.core.breaker import Failure
-from routing.core.plan import Candidate, ExecutionPlan
-from routing.core.request import ChatRequest
+from routing.core.plan import Candidate
 from routing.errors import ProvidersFailed, ProvidersResting
 from routing.exchange import Exchange
 from routing.hedging import Groups, Race
+from routing.kinds import Chat
 from routing.line import Line, PassedOver
 from routing.providers.base import UNREACHABLE, ProviderError, Target
 from routing.runtime import Runtime
@@ -95,16 +95,17 @@ async def _admitted(
 
 
 async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:
-    """One call, entered into the trace and the evidence however it ends."""
+    """One call, entered into the trace and the health board however it ends."""
     name, target = candidate.deployment, runtime.snapshot.targets[candidate.deployment]
-    payload = payload_for(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
-    documents = cast(Groups, runtime.adapters[target.kind].chat(target, payload, stream=exchange.request.stream))
+    kind, stream = exchange.kind, exchange.request.stream
+    payload = kind.payload(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
+    documents = cast(Groups, kind.documents(runtime.adapters[target.kind], target, payload, stream=stream))
     started = runtime.clock()
     exchange.attempting(candidate, started)
     begun = False
     try:
         async with aclosing(documents):
-            async for events in _checked(documents, target, stream=exchange.request.stream):
+            async for events in _checked(documents, target, kind, stream=stream):
                 if not begun:
                     runtime.health.began(name, runtime.now())
                     begun = True
@@ -132,12 +133,12 @@ def _note_failure(runtime: Runtime, deployment: str, error: ProviderError) -> No
         runtime.health.failed(deployment, failure, runtime.now())
 
 
-async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups:
+async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: bool) -> Groups:
     """What comes before the first content is held back, so that a failure there can still go elsewhere."""
     if not stream:
         async with asyncio.timeout(target.total_s):
             events = await anext(documents)
-        answers.read_completion(events[0])
+        kind.read(events[0])
         yield events
         return
     held: list[bytes] = []
@@ -158,12 +159,6 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
         for event in events:
             answers.glance(event)
         yield events
-
-
-def payload_for(request: ChatRequest, plan: ExecutionPlan, model: str, max_tokens: int) -> dict[str, Any]:
-    """The client's body with the deployment's model and what the plan adds; everything else as it came."""
-    limit = "max_completion_tokens" if request.body.get("max_completion_tokens") is not None else "max_tokens"
-    return {**request.body, **plan.params, "model": model, limit: max_tokens}
 
 
 def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate, *, hedge: bool) -> Ask:

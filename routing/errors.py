@@ -8,7 +8,7 @@ import orjson
 
 from routing.core.request import InvalidRequest
 from routing.providers.base import ProviderError
-from routing.snapshot import ModelNotFound
+from routing.snapshot import ModelNotFound, PathNotFound, PolicyNotFound
 from scheduling.client import QueueFull
 from tenants.auth import NotAllowed, NotAuthenticated
 from tenants.ledger import QuotaSpent
@@ -130,6 +130,16 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
         INVALID,
         "model_not_found",
         "model",
+    ),
+    PathNotFound: lambda e: ErrorReply(
+        404, f"Nothing is served at /v1/{e.path}/ or your key may not use it.", INVALID, "route_not_found"
+    ),
+    PolicyNotFound: lambda e: ErrorReply(
+        404,
+        f"The policy “{e.policy[:200]}” does not exist or your key may not use it.",
+        INVALID,
+        "policy_not_found",
+        "policy",
     ),
     MethodNotAllowed: lambda e: ErrorReply(405, "Use POST.", INVALID, "method_not_allowed", headers={"Allow": "POST"}),
     IdempotencyKeyInUse: lambda e: ErrorReply(

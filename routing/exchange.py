@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from caching.claims import Claim
 from caching.exact import Stored
 from caching.semantic import Lookup
@@ -17,7 +15,9 @@ from routing import answers
 from routing.core.plan import Candidate, ExecutionPlan, cost_microusd
 from routing.core.request import ChatRequest
 from routing.errors import ErrorReply
+from routing.kinds import KINDS, Chat
 from routing.providers.base import ProviderError
+from routing.snapshot import RouteEntry
 from scheduling.client import Grant, QueueFull
 from tenants.auth import Caller
 from tenants.ledger import Hold, Left, Spend, nearest
@@ -84,6 +84,11 @@ class Exchange:
     question: SemanticQuestion | None = None
     storable: dict[str, Any] | None = None  # a complete answer
     finished: bool = False
+    route: str = ""  # the one that serves it, as metrics name it
+
+    @property
+    def kind(self) -> Chat:
+        return KINDS[self.request.kind]
 
     @property
     def the_plan(self) -> ExecutionPlan:
@@ -91,6 +96,15 @@ class Exchange:
         return self.plan
 
     # --- decided -------------------------------------------------------------------------------------------------
+
+    def routed(self, entry: RouteEntry) -> None:
+        """The trace names the route; what the client called “model” on a path stays in its request."""
+        self.route = entry.target if entry.tenant_id is None else f"{self.caller.tenant}/{entry.target}"
+        self.draft.route = entry.name
+        if self.request.path:
+            self.draft.step("route", entry.name, "chosen", f"It is the one at /v1/{self.request.path}/.")
+        if entry.target != entry.name:
+            self.draft.step("route", entry.target, "chosen", f"“{entry.name}” is another name for it.")
 
     def planned(self, plan: ExecutionPlan, started: float, clock: float) -> None:
         self.plan, self.max_tokens = plan, plan.max_tokens
@@ -154,7 +168,7 @@ class Exchange:
         draft.model, draft.deployment = stored.model, stored.deployment
         draft.tokens_in, draft.tokens_out, draft.usage_source = stored.tokens_in, stored.tokens_out, "cache"
         draft.saved_microusd = stored.cost_microusd
-        draft.response_json = orjson.Fragment(stored.answer)  # written as it is, without being parsed
+        draft.response_json = self.kind.recorded_hit(stored.answer)
         why = SEEN_BEFORE[kind]
         draft.reason = why
         draft.cache_json = {
@@ -306,8 +320,14 @@ class Exchange:
             self.draft.reason = f"{failed['deployment']} failed, the next candidate answered"
         elif self.rival and self.winner == self.rival:
             self.draft.reason = f"{self.rival} was asked as well and was faster"
-        if whole and answers.is_complete(answer):
+        if whole and self._on_its_arm and self.kind.is_complete(answer):
             self.storable = answer
+
+    @property
+    def _on_its_arm(self) -> bool:
+        """An answer of another arm is kept for nobody: later requests of this arm would be served by that one."""
+        arm = self.the_plan.arm
+        return not arm or (self.served is not None and self.served.deployment == arm)
 
     def broke_off(self, error: ProviderError) -> None:
         """The stream died after content: what came is billed, nothing is stored."""
@@ -328,8 +348,8 @@ class Exchange:
 
     def _bill(self, answer: dict[str, Any], outcome: str, status: int) -> None:
         draft, plan = self.draft, self.the_plan
-        usage = answers.usage_of(answer, plan.features.input_tokens)
-        draft.outcome, draft.status, draft.response_json = outcome, status, answer
+        usage = self.kind.usage(answer, plan.features.input_tokens)
+        draft.outcome, draft.status, draft.response_json = outcome, status, self.kind.recorded(answer)
         draft.tokens_in, draft.tokens_out, draft.usage_source = usage.tokens_in, usage.tokens_out, usage.source
         if self.served is not None:
             cost = cost_microusd(self.served, usage.tokens_in, usage.tokens_out)

@@ -45,8 +45,8 @@ def _claim(exchange: Exchange) -> Claim:
         api_key=caller.key_id,
         name=request.idempotency_key,
         holder=exchange.draft.id,
-        endpoint=exchange.draft.endpoint,
-        body=request.body,
+        endpoint=f"{request.kind} {request.path}",
+        body=request.asked or request.body,
     )
 
 

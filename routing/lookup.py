@@ -32,7 +32,8 @@ async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Store
     exact = plan.cache.exact
     if exact:
         scope = caller.key_id if plan.cache.scope == "key" else ""
-        exchange.exact_key = exact_key(tenant=caller.tenant, signature=plan.signature, body=request.body, scope=scope)
+        signature = f"{exchange.kind.serves} {plan.signature}"  # no body may mean both an answer and vectors
+        exchange.exact_key = exact_key(tenant=caller.tenant, signature=signature, body=request.body, scope=scope)
     if exact and request.cache.lookup:
         commands.append(get_command(exchange.exact_key))
     if not commands:
@@ -94,6 +95,8 @@ async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | No
 def _why_skipped(exchange: Exchange, text: str | None) -> str:
     if not exchange.caller.keep_content:
         return "This tenant keeps metadata only, so no question is stored."
+    if exchange.kind.serves != "chat":
+        return "Vectors are exact: nothing is compared by meaning."
     if text is None:
         return "Only a plain, short last question without tools is compared by meaning."
     return "The client said no-cache."

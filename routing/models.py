@@ -12,6 +12,9 @@ from routing.documents import read_policy
 from tenants.models import SLUG, Quota, Tenant, check_timezone
 
 ROUTE_NAME = RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$", "Use letters, digits and . _ : / -, at most 128.")
+RESERVED_PATHS = frozenset(
+    ("chat", "models", "admin", "infer", "embeddings", "completions", "responses", "healthz", "readyz")
+)
 CREDENTIAL_ENV = RegexValidator(
     r"^[A-Z][A-Z0-9_]*_API_KEY$", "The name of an environment variable that ends with _API_KEY."
 )
@@ -25,6 +28,7 @@ class Provider(models.Model):
         ANTHROPIC = "anthropic", "Anthropic"
         BEDROCK = "bedrock", "AWS Bedrock"
         OLLAMA = "ollama", "Ollama"
+        MINILM = "minilm", "MiniLM (embeddings, in the process)"
         MOCK = "mock", "Mock"
 
     slug = models.CharField(max_length=48, unique=True, validators=[SLUG])
@@ -59,7 +63,7 @@ class Provider(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self.kind != self.Kind.MOCK and not self.base_url:
+        if self.kind not in (self.Kind.MOCK, self.Kind.MINILM) and not self.base_url:
             raise ValidationError({"base_url": "Say where it is, for example http://127.0.0.1:11434."})
 
 
@@ -150,6 +154,10 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    def clean(self) -> None:
+        if self.provider_id and self.provider.kind == Provider.Kind.MINILM and self.serves != self.Serves.EMBEDDINGS:
+            raise ValidationError({"serves": "MiniLM makes embeddings only."})
 
 
 class DeploymentLimit(models.Model):
@@ -279,8 +287,37 @@ class Route(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self.policy_id and self.policy.tenant_id not in (None, self.tenant_id):
-            raise ValidationError({"policy": "This policy belongs to another tenant."})
+        """An alias takes over its target's policy, so that none need be chosen."""
+        problems: dict[str, str] = {}
+        if self.alias_of is not None:
+            if problem := self._problem_with_alias(self.alias_of):
+                problems["alias_of"] = problem
+            else:
+                self.policy = self.alias_of.policy
+        if self.policy_id is None:
+            problems.setdefault("policy", "Choose a policy, or the route that this is another name for.")
+        elif self.policy.tenant_id not in (None, self.tenant_id):
+            problems["policy"] = "This policy belongs to another tenant."
+        if self.path in RESERVED_PATHS:
+            problems["path"] = f"“{self.path}” is an address of Relay itself."
+        elif self.path and (other := self._others().filter(path=self.path).first()):
+            problems["path"] = f"The route {other.name} is served there."
+        if problems:
+            raise ValidationError(problems)
+
+    def _problem_with_alias(self, target: "Route") -> str | None:
+        """One level only: no chains, so no circles."""
+        if target.pk == self.pk or target.alias_of_id is not None:
+            return "Choose a route that is not an alias itself."
+        if target.tenant_id not in (None, self.tenant_id):
+            return "This route belongs to another tenant."
+        if self.pk is not None and (alias := self.aliases.first()):
+            return f"The route {alias.name} is another name for this one, so this one cannot be an alias."
+        return None
+
+    def _others(self) -> "models.QuerySet[Route]":
+        """The other routes of the same owner."""
+        return Route.objects.filter(tenant=self.tenant_id).exclude(pk=self.pk)
 
 
 class RouteCandidate(models.Model):

@@ -60,7 +60,7 @@ async def _flow(runtime: Runtime, exchange: Exchange) -> AsyncGenerator[Head | b
         if stored is not None:
             await runtime.finish(exchange)
             yield _head(runtime, exchange)
-            yield _replayed(stored.answer, exchange.request)
+            yield _replayed(runtime, exchange, stored.answer)
             return
         async with aclosing(ask_in_order(runtime, exchange)) as groups:
             steps = (
@@ -81,10 +81,10 @@ async def _whole(
     runtime: Runtime, exchange: Exchange, groups: AsyncGenerator[list[bytes], None]
 ) -> AsyncGenerator[Head | bytes, None]:
     [[raw]] = [documents async for documents in groups]  # to its end: the slot is free before the trace is written
-    exchange.answered(answers.read_completion(raw))
+    exchange.answered(exchange.kind.read(raw))
     await runtime.finish(exchange, raw)
     yield _head(runtime, exchange)
-    yield raw
+    yield _rendered(runtime, exchange, raw)
 
 
 async def _streamed(
@@ -115,8 +115,12 @@ def _head(runtime: Runtime, exchange: Exchange) -> Head:
     return Head(200, (EVENTS if exchange.request.stream else JSON) | exchange.headers(runtime.clock()))
 
 
-def _replayed(answer: bytes, request: ChatRequest) -> bytes:
-    if not request.stream:
-        return answer
-    events = answers.replay(orjson.loads(answer), include_usage=request.include_usage)
+def _rendered(runtime: Runtime, exchange: Exchange, answer: bytes) -> bytes:
+    return exchange.kind.rendered(answer, exchange.draft, exchange.draft.since_start(runtime.clock()))
+
+
+def _replayed(runtime: Runtime, exchange: Exchange, answer: bytes) -> bytes:
+    if not exchange.request.stream:
+        return _rendered(runtime, exchange, answer)
+    events = answers.replay(orjson.loads(answer), include_usage=exchange.request.include_usage)
     return frame([*events, DONE])

@@ -4,28 +4,70 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from routing.core.features import Features, estimate_input
-from routing.core.plan import Clock, make_plan
+from routing.core.features import Features
+from routing.core.plan import ActivePolicy, Clock, make_plan
+from routing.core.request import ANY_MODEL, InvalidRequest
+from routing.core.split import Split, split_of, sticks_to
 from routing.exchange import Exchange
 from routing.runtime import Runtime
+from routing.snapshot import ModelNotFound, RouteEntry, Snapshot
 
 
 def plan_request(runtime: Runtime, exchange: Exchange) -> None:
-    """Raises ModelNotFound or InvalidRequest."""
+    """Raises PathNotFound, ModelNotFound, PolicyNotFound or InvalidRequest."""
     started = runtime.clock()
     snapshot, request, caller = runtime.snapshot, exchange.request, exchange.caller
-    entry, policy = snapshot.route(caller, request.model)
+    entry, policy = _chosen(snapshot, exchange)
+    candidates = entry.candidates.get(exchange.kind.serves)
+    if candidates is None:
+        raise InvalidRequest(f"“{request.model[:200]}” does not serve {exchange.kind.serves}.", "model")
     features = Features(
-        model=request.model,
+        model=entry.target,
         key=caller.key_name,
-        input_tokens=estimate_input(request.body),
+        input_tokens=exchange.kind.input_tokens(request.body),
         output_tokens=request.max_tokens,
         metadata=request.metadata,
+        split=_split(entry, exchange),
     )
     now = runtime.now()
     clock = Clock(now, minutes_of_day(int(now // 60), snapshot.zones))
-    plan = make_plan(policy, features, request.body, entry.candidates, runtime.health.current(), clock)
+    plan = make_plan(policy, features, request.body, candidates, runtime.health.current(), clock)
     exchange.planned(plan, started, runtime.clock())
+
+
+def _chosen(snapshot: Snapshot, exchange: Exchange) -> tuple[RouteEntry, ActivePolicy]:
+    """The route by its path, whatever model was sent, else by its name; its policy, unless the client named one."""
+    request, caller = exchange.request, exchange.caller
+    if request.path:
+        entry, policy = snapshot.route_at(caller, request.path)
+    elif request.model:
+        entry, policy = snapshot.route(caller, request.model)
+    else:
+        entry, policy = _any_route(snapshot, exchange)
+    exchange.routed(entry)
+    return entry, snapshot.policy(caller, request.policy) if request.policy else policy
+
+
+def _any_route(snapshot: Snapshot, exchange: Exchange) -> tuple[RouteEntry, ActivePolicy]:
+    try:
+        return snapshot.route(exchange.caller, ANY_MODEL)
+    except ModelNotFound:
+        message = f"There is no route “{ANY_MODEL}”, so “model” must name one of GET /v1/models."
+        raise InvalidRequest(message, "model") from None
+
+
+def _split(entry: RouteEntry, exchange: Exchange) -> Split | None:
+    if not entry.shares:
+        return None
+    request, caller = exchange.request, exchange.caller
+    by, identity = sticks_to(
+        entry.sticky,
+        request.body,
+        key=caller.key_id,
+        user=request.metadata.get("user", ""),
+        request=exchange.draft.id,
+    )
+    return split_of(entry.shares, by, identity=identity, salt=f"{caller.tenant}/{entry.target}")
 
 
 @lru_cache(maxsize=4)

@@ -24,11 +24,13 @@ from django.db import connection, transaction
 from caching.exact import put_command
 from caching.semantic import SemanticCache
 from routing import snapshot as snapshots
-from routing.core.request import ChatRequest, prompt_line
+from routing.core.request import ChatRequest
 from routing.core.retry_budget import HEDGES, RETRIES, Traffic
 from routing.errors import ErrorReply
 from routing.evidence import EvidenceBoard
 from routing.exchange import Exchange
+from routing.kinds import KINDS
+from routing.metrics import count_request
 from routing.providers import adapters
 from scheduling.client import LaneClient
 from tenants.auth import Caller, Door
@@ -125,8 +127,9 @@ class Runtime:
             api_key=caller.key_name,
             route=request.model[:200],
             stream=request.stream,
-            request_json=request.body or None,
-            prompt_line=prompt_line(request.body) if caller.keep_content else "",
+            request_json=request.asked or request.body or None,
+            prompt_line=KINDS[request.kind].line(request.body) if caller.keep_content else "",
+            endpoint=request.kind,
         )
         return Exchange(caller, request, draft)
 
@@ -134,6 +137,7 @@ class Runtime:
         """Settle, record and store in one round trip; without Redis the trace goes to the spool. ``raw``: the answer's
         bytes if they are at hand. Raises SpoolFull if it can be written nowhere."""
         exchange.finished = True
+        count_request(exchange.route, exchange.draft.deployment, exchange.draft.outcome)
         record = exchange.draft.record(now=self.clock())
         commands = [append_command(record)]
         if exchange.hold is not None:

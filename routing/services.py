@@ -1,15 +1,20 @@
 """Every write to policies: drafts, activation, roll-back. The console and the commands call these; nothing else writes.
+Routes are written by the console's own forms and, with their candidates, by ``save_route``.
 
 A save never overwrites: version n+1 is inserted on top of version n, and the database refuses a second n+1. Activation
 is a conditional update on the version that was active when the person decided.
 """
 
+from collections.abc import Sequence
+
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from routing.core.policy import PolicyInvalid, Problem
+from routing.core.split import problem_with
 from routing.documents import MAX_BYTES, read_policy
-from routing.models import Policy, PolicyVersion
+from routing.models import Deployment, Policy, PolicyVersion, Route, RouteCandidate
 from tenants.models import Tenant
 
 STARTER = """\
@@ -119,3 +124,24 @@ def import_policy(
     if activated and policy.active_version != version.number:
         activate(policy=policy, number=version.number, expected=policy.active_version, note=note)
     return version, is_new
+
+
+@transaction.atomic
+def save_route(route: Route, *, candidates: Sequence[tuple[Deployment, int | None]]) -> Route:
+    """The route with exactly these deployments and shares, in this order. Raises ValidationError that names the field:
+    of the route, or “share”."""
+    check_candidates(alias=route.alias_of_id is not None, shares=[share for _, share in candidates])
+    route.full_clean()
+    route.save()
+    route.steps.all().delete()
+    for position, (deployment, share) in enumerate(candidates):
+        RouteCandidate.objects.create(route=route, deployment=deployment, position=position, share=share)
+    return route
+
+
+def check_candidates(*, alias: bool, shares: Sequence[int | None]) -> None:
+    """Raises ValidationError that names the field."""
+    if alias and shares:
+        raise ValidationError({"deployment": "An alias has the candidates of its target: remove these."})
+    if problem := problem_with(shares):
+        raise ValidationError({"share": problem})

@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from routing.core.plan import ActivePolicy, Candidate
 from routing.core.policy import PolicyInvalid
+from routing.core.split import problem_with
 from routing.documents import read_policy
 from routing.models import Deployment, DeploymentLimit, Policy, PolicyVersion, Route
 from routing.providers.base import Target
@@ -16,6 +17,7 @@ from tenants.auth import Caller, Callers, load_callers
 from tenants.core.limits import Limit
 
 log = logging.getLogger("relay.snapshot")
+ANY_LENGTH = 2**31
 
 
 class ModelNotFound(Exception):
@@ -24,21 +26,42 @@ class ModelNotFound(Exception):
         self.model = model
 
 
+class PathNotFound(Exception):
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class PolicyNotFound(Exception):
+    def __init__(self, policy: str) -> None:
+        super().__init__(policy)
+        self.policy = policy
+
+
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """``tenant_id`` None: for everybody."""
+    """``tenant_id`` None: for everybody. ``target`` is the name of the route that an alias means, else its own.
+
+    ``candidates`` by what is asked for (Deployment.serves); a kind that none of them serves is not there.
+    ``shares`` (percent by deployment) is empty without a split.
+    """
 
     name: str
     tenant_id: int | None
     policy: str
-    candidates: tuple[Candidate, ...]
+    candidates: Mapping[str, tuple[Candidate, ...]]
     created: int
+    target: str
+    path: str = ""
+    sticky: str = "none"
+    shares: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     callers: Callers = field(default_factory=Callers)
     routes: Mapping[tuple[int | None, str], RouteEntry] = field(default_factory=dict)
+    paths: Mapping[tuple[int | None, str], RouteEntry] = field(default_factory=dict)
     policies: Mapping[tuple[int | None, str], ActivePolicy] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
@@ -49,10 +72,27 @@ class Snapshot:
         entry = self.routes.get((caller.tenant_id, model)) or self.routes.get((None, model))
         if entry is None:
             raise ModelNotFound(model)
-        policy = self.policies.get((caller.tenant_id, entry.policy)) or self.policies.get((None, entry.policy))
+        try:
+            return entry, self.policy(caller, entry.policy)
+        except PolicyNotFound:
+            raise ModelNotFound(model) from None
+
+    def route_at(self, caller: Caller, path: str) -> tuple[RouteEntry, ActivePolicy]:
+        """The same by a route's path. Raises PathNotFound."""
+        entry = self.paths.get((caller.tenant_id, path)) or self.paths.get((None, path))
+        try:
+            if entry is not None:
+                return entry, self.policy(caller, entry.policy)
+        except PolicyNotFound:
+            pass
+        raise PathNotFound(path)
+
+    def policy(self, caller: Caller, slug: str) -> ActivePolicy:
+        """Raises PolicyNotFound."""
+        policy = self.policies.get((caller.tenant_id, slug)) or self.policies.get((None, slug))
         if policy is None:
-            raise ModelNotFound(model)
-        return entry, policy
+            raise PolicyNotFound(slug)
+        return policy
 
     def routes_of(self, caller: Caller) -> list[RouteEntry]:
         """What ``GET /v1/models`` lists: each name once, the tenant's own first in line for it."""
@@ -71,26 +111,68 @@ def load() -> Snapshot:
     """Reads every configuration row (ORM; runs on a thread, never on the event loop)."""
     deployments = {row.pk: row for row in Deployment.objects.select_related("provider").prefetch_related("limits")}
     policies = _policies()
+    routes = _routes(deployments)
     hours = [rule.when.hours for policy in policies.values() for rule in policy.document.rules if rule.when.hours]
     return Snapshot(
         callers=load_callers(),
-        routes={
-            (route.tenant_id, route.name): RouteEntry(
-                name=route.name,
-                tenant_id=route.tenant_id,
-                policy=route.policy.slug,
-                candidates=tuple(
-                    candidate_of(deployments[step.deployment_id], step.share) for step in route.steps.all()
-                ),
-                created=int(route.policy.created_at.timestamp()),
-            )
-            for route in Route.objects.filter(enabled=True).select_related("policy").prefetch_related("steps")
-        },
+        routes={(entry.tenant_id, entry.name): entry for entry in routes},
+        paths={(entry.tenant_id, entry.path): entry for entry in routes if entry.path},
         policies=policies,
         targets={row.slug: _target(row) for row in deployments.values()},
         lanes={lane.slug: lane.config() for lane in Lane.objects.all()},
         zones=tuple(sorted({"UTC"} | {item.timezone for item in hours})),
     )
+
+
+def _routes(deployments: Mapping[int, Deployment]) -> list[RouteEntry]:
+    """An alias has the policy, candidates and split of its target; it is left out with a target that is."""
+    rows = {
+        row.pk: row for row in Route.objects.filter(enabled=True).select_related("policy").prefetch_related("steps")
+    }
+    entries = []
+    for row in rows.values():
+        target = row if row.alias_of_id is None else rows.get(row.alias_of_id)
+        if target is None or target.alias_of_id is not None or target.tenant_id not in (None, row.tenant_id):
+            continue
+        entries.append(
+            RouteEntry(
+                name=row.name,
+                tenant_id=row.tenant_id,
+                policy=target.policy.slug,
+                candidates=_candidates(target, deployments),
+                created=int(target.policy.created_at.timestamp()),
+                target=target.name,
+                path=row.path,
+                sticky=target.sticky,
+                shares=_shares(target, deployments),
+            )
+        )
+    return entries
+
+
+def _candidates(route: Route, deployments: Mapping[int, Deployment]) -> dict[str, tuple[Candidate, ...]]:
+    """For each kind all candidates, of which those of another kind cannot be used and say why."""
+    steps = [(deployments[step.deployment_id], step.share) for step in route.steps.all()]
+    served = {row.serves for row, _ in steps} or set(Deployment.Serves.values)
+    return {kind: tuple(_candidate_for(kind, row, share) for row, share in steps) for kind in served}
+
+
+def _candidate_for(kind: str, row: Deployment, share: int | None) -> Candidate:
+    candidate = candidate_of(row, share)
+    if row.serves != kind:
+        return replace(candidate, unavailable=f"It serves {row.serves}, not {kind}.")
+    if kind == Deployment.Serves.EMBEDDINGS:  # each text has to fit by itself, and only the provider can count
+        return replace(candidate, context_window=ANY_LENGTH)
+    return candidate
+
+
+def _shares(route: Route, deployments: Mapping[int, Deployment]) -> dict[str, int]:
+    """Empty without a split, and for shares that only SQL written by hand can have made."""
+    shares = {deployments[step.deployment_id].slug: step.share for step in route.steps.all()}
+    if problem := problem_with(list(shares.values())):
+        log.error("route %s: its split is not used: %s", route.name, problem)
+        return {}
+    return {slug: share for slug, share in shares.items() if share is not None}
 
 
 def _policies() -> dict[tuple[int | None, str], ActivePolicy]:

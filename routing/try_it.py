@@ -56,4 +56,5 @@ def _candidates(tenant: Tenant | None, model: str) -> list[Candidate] | None:
     route = (routes.filter(tenant=tenant).first() if tenant else None) or routes.filter(tenant=None).first()
     if route is None:
         return None
+    route = route.alias_of or route
     return [candidate_of(step.deployment) for step in route.steps.select_related("deployment__provider")]

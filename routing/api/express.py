@@ -1,6 +1,7 @@
 """The express shell: hot POST endpoints as a plain ASGI function ahead of Django (a tenth of a Django view's cost)."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -17,7 +18,12 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
-PATHS = frozenset({"/v1/chat/completions"})
+ENDPOINTS = {
+    "/v1/chat/completions": shell.Endpoint("chat"),
+    "/v1/infer": shell.Endpoint("infer"),
+    "/v1/embeddings": shell.Endpoint("embeddings"),
+}
+ROUTE_PATH = re.compile(f"/{shell.ROUTE_PATH}")
 BODY_TIMEOUT_S = 30.0
 
 
@@ -26,19 +32,28 @@ class Express:
         self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] not in PATHS or scope["method"] != "POST":
+        endpoint = endpoint_of(scope["path"])
+        if endpoint is None or scope["method"] != "POST":
             await self._otherwise(scope, receive, send)
             return
         runtime = await runtimes.current()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         leaving = Departure(receive)
         try:
-            await _send(await shell.chat(runtime, headers, lambda: leaving.body(headers)), send)
+            await _send(await shell.answer(runtime, endpoint, headers, lambda: leaving.body(headers)), send)
         except asyncio.CancelledError:
             if not leaving.happened:
                 raise  # the server stops
         finally:
             leaving.end()
+
+
+def endpoint_of(path: str) -> shell.Endpoint | None:
+    """None for what Django answers."""
+    endpoint = ENDPOINTS.get(path)
+    if endpoint is None and (by_route := ROUTE_PATH.fullmatch(path)):
+        return shell.Endpoint("chat", by_route["route"])
+    return endpoint
 
 
 class Departure:

@@ -55,6 +55,67 @@ _COMPLETION = {
         "usage": {"type": "object"},
     },
 }
+_MAX_TOKENS = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+_INFER_REQUEST = {
+    "type": "object",
+    "required": ["prompt"],
+    "additionalProperties": False,
+    "properties": {
+        "prompt": {"type": "string", "minLength": 1},
+        "policy": {"type": "string", "description": "One of your policies; the route's if left out."},
+        "max_tokens": _MAX_TOKENS,
+        "model": {"type": "string", "description": "A name of GET /v1/models; the route “auto” if left out."},
+    },
+}
+_INFER_ANSWER = {
+    "type": "object",
+    "properties": {
+        "text": _TEXT,
+        "provider": {"type": "string", "description": "Who answered; “cache” for a stored answer."},
+        "model": _TEXT,
+        "cost": {"type": "number", "description": "What this request cost, in dollars."},
+        "latency_ms": {"type": "number"},
+        "trace_id": {"type": "string", "format": "uuid"},
+        "usage": {"type": "object"},
+    },
+}
+_TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_EMBEDDINGS_REQUEST = {
+    "type": "object",
+    "required": ["model", "input"],
+    "additionalProperties": True,
+    "properties": {
+        "model": {"type": "string", "description": "A name of GET /v1/models.", "example": "minilm"},
+        "input": {
+            "oneOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "minLength": 1}},
+                _TOKENS,
+                {"type": "array", "minItems": 1, "maxItems": 2048, "items": _TOKENS},
+            ]
+        },
+        "encoding_format": {"type": "string", "enum": ["float", "base64"], "default": "float"},
+        "dimensions": {"type": "integer", "minimum": 1},
+        "user": _TEXT,
+    },
+}
+_EMBEDDING = {
+    "type": "object",
+    "properties": {
+        "object": {"type": "string", "example": "embedding"},
+        "index": {"type": "integer"},
+        "embedding": {"oneOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "format": "byte"}]},
+    },
+}
+_EMBEDDINGS = {
+    "type": "object",
+    "properties": {
+        "object": {"type": "string", "example": "list"},
+        "model": _TEXT,
+        "data": {"type": "array", "items": _EMBEDDING},
+        "usage": {"type": "object"},
+    },
+}
 _MODELS = {
     "type": "object",
     "properties": {
@@ -78,31 +139,74 @@ _WHO = [
     _header("X-Request-ID", "Sent back and kept in the trace; made up if absent."),
 ]
 _REFUSED = {401: _said("No valid key."), 403: _said("The key may not do this.")}
+_HOW = [
+    *_WHO,
+    _header("x-relay-cache", "no-cache, no-store or max-age=SECONDS"),
+    _header("Idempotency-Key", "Repeats with the same key and body get the first one's answer, for a day."),
+    _header("x-relay-metadata", "name=value, name=value: for the policy's rules"),
+]
 
-CHAT: dict[str, Any] = {
-    "tags": ["chat"],
-    "summary": "Answer a conversation",
-    "parameters": [
-        *_WHO,
-        _header("x-relay-cache", "no-cache, no-store or max-age=SECONDS"),
-        _header("Idempotency-Key", "Repeats with the same key and body get the first one's answer, for a day."),
-        _header("x-relay-metadata", "name=value, name=value: for the policy's rules"),
-    ],
-    "request": {"application/json": _CHAT_REQUEST},
-    "responses": {
-        200: _said("The answer; with “stream”: true, server-sent events that end with data: [DONE].", _COMPLETION),
+
+def _answers(good: OpenApiResponse, *, unknown: str) -> dict[int, OpenApiResponse]:
+    return {
+        200: good,
         400: _said("The request is wrong; “param” names the field."),
         **_REFUSED,
-        404: _said("No such model."),
+        404: _said(unknown),
         413: _said("The body is too large."),
         422: _said("This Idempotency-Key came with another request before."),
         429: _said("The lane is full or a quota is spent; see Retry-After."),
         503: _said("No provider answered; see Retry-After."),
-    },
+    }
+
+
+_ANSWERED = _said("The answer; with “stream”: true, server-sent events that end with data: [DONE].", _COMPLETION)
+CHAT: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Answer a conversation",
+    "parameters": _HOW,
+    "request": {"application/json": _CHAT_REQUEST},
+    "responses": _answers(_ANSWERED, unknown="No such model."),
     "examples": [
         OpenApiExample(
             "A short question",
             value={"model": "local-ollama", "messages": [{"role": "user", "content": "What is an API gateway?"}]},
+            request_only=True,
+        )
+    ],
+}
+ROUTE_CHAT: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Answer a conversation by the route at this path",
+    "description": "The path chooses the route, whatever “model” is sent (“auto”, for example, or none).",
+    "parameters": [OpenApiParameter("route", str, OpenApiParameter.PATH, description="A route's path."), *_HOW],
+    "request": {"application/json": {**_CHAT_REQUEST, "required": ["messages"]}},
+    "responses": _answers(_ANSWERED, unknown="No route has this path."),
+}
+INFER: dict[str, Any] = {
+    "tags": ["infer"],
+    "summary": "Answer one prompt",
+    "parameters": _HOW,
+    "request": {"application/json": _INFER_REQUEST},
+    "responses": _answers(_said("The answer and how it was made.", _INFER_ANSWER), unknown="No such model or policy."),
+    "examples": [
+        OpenApiExample(
+            "A short question",
+            value={"model": "mock", "prompt": "What is an API gateway?", "max_tokens": 60},
+            request_only=True,
+        )
+    ],
+}
+EMBEDDINGS: dict[str, Any] = {
+    "tags": ["embeddings"],
+    "summary": "Turn texts into vectors",
+    "parameters": _HOW,
+    "request": {"application/json": _EMBEDDINGS_REQUEST},
+    "responses": _answers(_said("One vector for each input, in its order.", _EMBEDDINGS), unknown="No such model."),
+    "examples": [
+        OpenApiExample(
+            "Two texts",
+            value={"model": "minilm", "input": ["What is an API gateway?", "What does a gateway do?"]},
             request_only=True,
         )
     ],

@@ -3,17 +3,20 @@
 import re
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from routing import pipeline
-from routing.core.request import ChatRequest, InvalidRequest, parse_chat
+from routing.core.request import Called, ChatRequest, InvalidRequest, checked_key, parse_cache_header
 from routing.errors import ErrorReply, describe
 from routing.exchange import Head
+from routing.kinds import KINDS
 from routing.pipeline import JSON, Reply
 from routing.runtime import Runtime
 from tenants.auth import Caller, authenticate, require
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MAX_METADATA = 16
+ROUTE_PATH = r"v1/(?P<route>[a-z0-9][a-z0-9-]{0,47})/chat/completions"  # a slug, as Route.path is
 
 Headers = Mapping[str, str]
 ReadBody = Callable[[], Awaitable[bytes]]
@@ -32,7 +35,15 @@ def caller_of(runtime: Runtime, headers: Headers, scope: str) -> Caller:
     return caller
 
 
-async def chat(runtime: Runtime, headers: Headers, read_body: ReadBody) -> Reply:
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A kind of request (``kinds.KINDS``) and, if it came by one, a route's path."""
+
+    kind: str = "chat"
+    path: str = ""
+
+
+async def answer(runtime: Runtime, endpoint: Endpoint, headers: Headers, read_body: ReadBody) -> Reply:
     """Answers every request; an error is a reply too."""
     request_id = request_id_of(headers)
     try:
@@ -40,10 +51,10 @@ async def chat(runtime: Runtime, headers: Headers, read_body: ReadBody) -> Reply
     except Exception as error:
         return error_reply(describe(error), {"x-request-id": request_id})
     try:
-        request = await _read(headers, read_body, request_id)
+        request = await _read(endpoint, headers, read_body, request_id)
     except Exception as error:
         reply = describe(error)
-        exchange = runtime.begin(caller, ChatRequest.unreadable(request_id))
+        exchange = runtime.begin(caller, ChatRequest.unreadable(Called(request_id, endpoint.kind, endpoint.path)))
         await runtime.refuse(exchange, reply)
         return error_reply(reply, exchange.headers(runtime.clock()))
     try:
@@ -52,14 +63,17 @@ async def chat(runtime: Runtime, headers: Headers, read_body: ReadBody) -> Reply
         return error_reply(describe(refused.error), refused.headers)
 
 
-async def _read(headers: Headers, read_body: ReadBody, request_id: str) -> ChatRequest:
-    return parse_chat(
-        await read_body(),
-        request_id=request_id,
-        cache_header=headers.get("x-relay-cache", ""),
-        metadata=_metadata(headers.get("x-relay-metadata", "")),
-        idempotency_key=headers.get("idempotency-key", ""),
+async def _read(endpoint: Endpoint, headers: Headers, read_body: ReadBody, request_id: str) -> ChatRequest:
+    raw = await read_body()
+    called = Called(
+        request_id,
+        endpoint.kind,
+        endpoint.path,
+        parse_cache_header(headers.get("x-relay-cache", "")),
+        _metadata(headers.get("x-relay-metadata", "")),
+        checked_key(headers.get("idempotency-key", "")),
     )
+    return KINDS[endpoint.kind].parse(raw, called)
 
 
 def request_id_of(headers: Headers) -> str:

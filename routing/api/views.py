@@ -41,12 +41,35 @@ def _headers(request: HttpRequest) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
 
 
+async def _answer(request: Request, endpoint: shell.Endpoint) -> HttpResponseBase:
+    runtime = await runtimes.current()
+    django_request: HttpRequest = request._request
+    reply = await shell.answer(runtime, endpoint, _headers(django_request), lambda: _body(django_request))
+    return await render(reply)
+
+
 class ChatCompletions(ApiView):
     @extend_schema(**schema.CHAT)
     async def post(self, request: Request) -> HttpResponseBase:
-        runtime = await runtimes.current()
-        django_request: HttpRequest = request._request
-        return await render(await shell.chat(runtime, _headers(django_request), lambda: _body(django_request)))
+        return await _answer(request, shell.Endpoint("chat"))
+
+
+class RouteCompletions(ApiView):
+    @extend_schema(**schema.ROUTE_CHAT)
+    async def post(self, request: Request, route: str) -> HttpResponseBase:
+        return await _answer(request, shell.Endpoint("chat", route))
+
+
+class Infer(ApiView):
+    @extend_schema(**schema.INFER)
+    async def post(self, request: Request) -> HttpResponseBase:
+        return await _answer(request, shell.Endpoint("infer"))
+
+
+class Embeddings(ApiView):
+    @extend_schema(**schema.EMBEDDINGS)
+    async def post(self, request: Request) -> HttpResponseBase:
+        return await _answer(request, shell.Endpoint("embeddings"))
 
 
 class Models(ApiView):

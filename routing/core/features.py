@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from routing.core.split import Split
+
 CHARS_PER_TOKEN = 4  # of UTF-8; English prose has 4 to 4.5, code and other scripts fewer
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 765  # OpenAI's price of one 1024 x 1024 image
@@ -11,13 +13,15 @@ TOKENS_PER_IMAGE = 765  # OpenAI's price of one 1024 x 1024 image
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Token counts are estimates. ``output_tokens`` is what the client asked for; None if it left that open."""
+    """Token counts are estimates. ``output_tokens`` is what the client asked for; None if it left that open, 0 if
+    nothing is generated (embeddings). ``split``: the side on which its route's split puts the request."""
 
     model: str
     key: str
     input_tokens: int
     output_tokens: int | None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    split: Split | None = None
 
 
 def estimate_tokens(text: str) -> int:

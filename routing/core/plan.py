@@ -11,6 +11,7 @@ from routing.core.evidence import NOTHING_KNOWN, Evidence
 from routing.core.features import Features
 from routing.core.policy import CacheRule, Hours, PolicyDocument, Rule, Settings, When, apply
 from routing.core.request import InvalidRequest
+from routing.core.split import Split
 from tenants.core.limits import Limit
 
 DEFAULT_OUTPUT_TOKENS = 256  # assumed for the bucket when the client leaves its limit open
@@ -76,6 +77,11 @@ class ExecutionPlan:
     reasons: tuple[Reason, ...]
     features: Features
 
+    @property
+    def arm(self) -> str:
+        """The deployment that the route's split asks first: only its answers may be stored for this request."""
+        return self.features.split.arm if self.features.split else ""
+
     def as_json(self) -> dict[str, Any]:
         """plan_json of the trace. The reasons go into decision_trace_json."""
         return {
@@ -137,8 +143,8 @@ def make_plan(
     rule = _first_match(document.rules, features, bucket, clock, reasons)
     settings = apply(document.defaults, rule.then) if rule else document.defaults
     max_tokens = _max_tokens(settings, features, reasons)
-    params = _params(document, settings, asked, reasons)
-    ordered = _ordered(candidates, settings)
+    params = _params(document, settings, asked, reasons) if features.output_tokens != 0 else {}
+    ordered = _arm_first(_ordered(candidates, settings), features.split, reasons)
     verdicts = tuple(_judge(ordered, features, max_tokens, evidence, clock.now))
     reasons += [Reason("candidate", item.candidate.deployment, item.verdict, item.why) for item in verdicts]
     usable = tuple(item.candidate for item in verdicts if item.verdict != "ruled out")
@@ -162,7 +168,7 @@ def make_plan(
         policy=policy.slug,
         policy_version=policy.version,
         rule=rule.name if rule else None,
-        signature=_signature(settings, params, max_tokens, ordered),
+        signature=_signature(settings, params, max_tokens, ordered, features.split.arm if features.split else ""),
         reasons=tuple(reasons),
         features=features,
     )
@@ -259,6 +265,18 @@ def _ordered(candidates: Sequence[Candidate], settings: Settings) -> list[Candid
     return [by_name[name] for name in settings.candidates if name in by_name]
 
 
+def _arm_first(ordered: list[Candidate], split: Split | None, reasons: list[Reason]) -> list[Candidate]:
+    """A route's split decides who is asked first, whatever orders those behind."""
+    if split is None:
+        return ordered
+    arm = next((item for item in ordered if item.deployment == split.arm), None)
+    if arm is None:
+        reasons.append(Reason("split", split.arm, "passed over", f"{split.why} The policy does not name it."))
+        return ordered
+    reasons.append(Reason("split", split.arm, "chosen", split.why))
+    return [arm, *(item for item in ordered if item is not arm)]
+
+
 def _judge(
     ordered: Sequence[Candidate], features: Features, max_tokens: int, evidence: Mapping[str, Evidence], now: float
 ) -> Iterator[Verdict]:
@@ -283,7 +301,13 @@ def _judge(
         yield Verdict(item, 0, "ruled out", why, cost_microusd(item, features.input_tokens, max_tokens))
 
 
-def _signature(settings: Settings, params: Mapping[str, float], max_tokens: int, ordered: Sequence[Candidate]) -> str:
-    """What an answer depends on besides the request itself. Health is left out, so that a failover keeps the cache."""
-    parts = [settings.tier, sorted(params.items()), max_tokens, [(item.deployment, item.model) for item in ordered]]
+def _signature(
+    settings: Settings, params: Mapping[str, float], max_tokens: int, ordered: Sequence[Candidate], arm: str
+) -> str:
+    """What an answer depends on besides the request itself. Health is left out, so that a failover keeps the cache;
+    the arm of a split is part of it, so that no arm is measured by another's answers."""
+    parts: list[Any] = [settings.tier, sorted(params.items()), max_tokens]
+    parts.append([(item.deployment, item.model) for item in ordered])
+    if arm:
+        parts.append(arm)
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""A client's chat request as a frozen value. What Relay does not interpret is kept and passed on unchanged."""
+"""A client's request as a frozen value. What Relay does not interpret is kept and passed on unchanged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import orjson
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_OUTPUT_TOKENS = 1_000_000
+ANY_MODEL = "auto"  # what a client says who leaves the choice to Relay
 PROMPT_LINE = 200
 Json = Mapping[str, Any]
 
@@ -31,7 +32,22 @@ class CacheControl:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """How a request came in: which kind it is (``kinds.KINDS``), by which route's path, and what its headers say."""
+
+    request_id: str
+    kind: str = "chat"  # chat | infer | embeddings
+    path: str = ""
+    cache: CacheControl = CacheControl()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
+    """``body`` is in OpenAI's words; ``asked`` is the client's own body where that is another. ``policy`` is the one
+    that the client chose, else the route's."""
+
     body: Json
     model: str
     stream: bool
@@ -41,31 +57,37 @@ class ChatRequest:
     cache: CacheControl = CacheControl()
     metadata: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
+    kind: str = "chat"
+    path: str = ""
+    policy: str = ""
+    asked: Json | None = None
 
     @classmethod
-    def unreadable(cls, request_id: str) -> "ChatRequest":
+    def unreadable(cls, called: Called) -> "ChatRequest":
         """Stands in the trace of a request that could not be parsed."""
-        return cls(body={}, model="", stream=False, include_usage=False, max_tokens=None, request_id=request_id)
+        return cls(
+            body={},
+            model="",
+            stream=False,
+            include_usage=False,
+            max_tokens=None,
+            request_id=called.request_id,
+            kind=called.kind,
+            path=called.path,
+        )
 
 
-def parse_chat(
-    raw: bytes,
-    *,
-    request_id: str,
-    cache_header: str = "",
-    metadata: Mapping[str, str] | None = None,
-    idempotency_key: str = "",
-) -> ChatRequest:
+def parse_chat(raw: bytes, called: Called) -> ChatRequest:
     """Raises InvalidRequest that names the field."""
-    body = _read(raw)
-    model = body.get("model")
+    body = read_body(raw)
+    model = body.get("model", ANY_MODEL if called.path else None)
     if not isinstance(model, str) or not model:
         raise InvalidRequest("“model” must name a model, for example one of GET /v1/models.", "model")
     _check_messages(body.get("messages"))
     for name, (low, high) in NUMBERS.items():
         _check_number(body, name, low, high)
     for name, (least, most) in INTEGERS.items():
-        _check_integer(body, name, least, most)
+        check_integer(body, name, least, most)
     stream = _boolean(body, "stream")
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
@@ -75,8 +97,7 @@ def parse_chat(
     own = body.get("metadata")
     if own is not None and not (isinstance(own, dict) and all(isinstance(item, str) for item in own.values())):
         raise InvalidRequest("“metadata” must map text to text.", "metadata")
-    if b"\\u0000" in raw and (nul := _nul(body)) is not None:
-        raise InvalidRequest("NUL characters (\\u0000) are not allowed.", nul)
+    refuse_nul(raw, body)
     limit = body.get("max_completion_tokens")
     return ChatRequest(
         body=body,
@@ -84,14 +105,15 @@ def parse_chat(
         stream=stream,
         include_usage=bool(options and options.get("include_usage") is True),
         max_tokens=body.get("max_tokens") if limit is None else limit,
-        request_id=request_id,
-        cache=parse_cache_header(cache_header),
-        metadata={**(own or {}), **(metadata or {})},
-        idempotency_key=_checked_key(idempotency_key),
+        request_id=called.request_id,
+        cache=called.cache,
+        metadata={**(own or {}), **called.metadata},
+        idempotency_key=called.idempotency_key,
+        path=called.path,
     )
 
 
-def _read(raw: bytes) -> dict[str, Any]:
+def read_body(raw: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
         orjson.dumps(body)  # what cannot be written again (nested over 254 deep) cannot be passed on
@@ -102,7 +124,7 @@ def _read(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _checked_key(key: str) -> str:
+def checked_key(key: str) -> str:
     if len(key) > 255 or not (key.isascii() and key.isprintable()):
         raise InvalidRequest("Idempotency-Key takes up to 255 printable ASCII characters.", "Idempotency-Key")
     return key
@@ -167,7 +189,7 @@ def _check_number(body: Json, name: str, low: float, high: float) -> None:
         raise InvalidRequest(f"“{name}” must be a number from {low:g} to {high:g}.", name)
 
 
-def _check_integer(body: Json, name: str, least: int, most: int) -> None:
+def check_integer(body: Json, name: str, least: int, most: int) -> None:
     value = body.get(name)
     if value is None:
         return
@@ -180,6 +202,11 @@ def _boolean(body: Json, name: str) -> bool:
     if value is not None and not isinstance(value, bool):
         raise InvalidRequest(f"“{name}” must be true or false.", name)
     return value is True
+
+
+def refuse_nul(raw: bytes, body: Json) -> None:
+    if b"\\u0000" in raw and (nul := _nul(dict(body))) is not None:
+        raise InvalidRequest("NUL characters (\\u0000) are not allowed.", nul)
 
 
 def _nul(value: str | dict[str, Any] | list[Any], path: str = "") -> str | None:
@@ -205,6 +232,9 @@ def prompt_line(body: Json) -> str:
         if message["role"] == "user":
             content = message.get("content")
             parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-            text = " ".join(part["text"][: 2 * PROMPT_LINE] for part in parts if part["type"] == "text")
-            return " ".join(text[: 2 * PROMPT_LINE].split())[:PROMPT_LINE]
+            return one_line(" ".join(part["text"][: 2 * PROMPT_LINE] for part in parts if part["type"] == "text"))
     return ""
+
+
+def one_line(text: str) -> str:
+    return " ".join(text[: 2 * PROMPT_LINE].split())[:PROMPT_LINE]

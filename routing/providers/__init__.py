@@ -3,6 +3,7 @@
 import aiohttp
 
 from routing.providers.base import Adapter
+from routing.providers.minilm import MiniLm
 from routing.providers.mock import Mock
 from routing.providers.ollama import Ollama
 from routing.providers.openai_compatible import OpenAICompatible
@@ -10,4 +11,9 @@ from routing.providers.openai_compatible import OpenAICompatible
 
 def adapters(session: aiohttp.ClientSession) -> dict[str, Adapter]:
     """By Provider.kind."""
-    return {"openai_compatible": OpenAICompatible(session), "ollama": Ollama(session), "mock": Mock()}
+    return {
+        "openai_compatible": OpenAICompatible(session),
+        "ollama": Ollama(session),
+        "minilm": MiniLm(),
+        "mock": Mock(),
+    }

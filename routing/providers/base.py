@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 UNREACHABLE = "connection_failed"  # the code of an attempt that no provider saw
@@ -50,4 +50,13 @@ class Adapter(Protocol):
 
         A stream that ends without raising was complete. Raises ProviderError.
         """
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """An adapter that has embeddings, too."""
+
+    async def embed(self, target: Target, payload: Mapping[str, Any]) -> bytes:
+        """OpenAI's list of embeddings, in either encoding. Raises ProviderError."""
         ...

@@ -10,11 +10,13 @@ from typing import Any
 
 import orjson
 
+from routing.core.embeddings import estimate_inputs, inputs_of
 from routing.core.features import estimate_input
 from routing.providers.base import ProviderError, Target
 
 REPLY = "a gateway receives each request and sends it to the model that fits it best"
 WORDS = REPLY.split()
+DIMENSIONS = 64
 Z95 = 1.6449  # 95th percentile of the standard normal distribution
 
 
@@ -50,13 +52,7 @@ class Mock:
 
     async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
         behaviour = Behaviour.of(target.options)
-        key = (target.deployment, behaviour.seed)
-        chance = self._chance.setdefault(key, random.Random(f"{target.deployment}/{behaviour.seed}"))
-        delay, fails = behaviour.latency_s(chance), chance.random() < behaviour.error_rate
-        if delay:
-            await asyncio.sleep(delay)
-        if fails:
-            raise ProviderError("Answered 503.", code="http_503", status=503)
+        chance = await self._worked(target, behaviour)
         words = _words(payload, behaviour)
         usage = {"prompt_tokens": estimate_input(payload), "completion_tokens": len(words)}
         usage["total_tokens"] = sum(usage.values())
@@ -77,6 +73,37 @@ class Mock:
                 await asyncio.sleep(behaviour.chunk_ms / 1000)
             yield [_chunk(common, {"content": word}, None)]
         yield [_chunk(common, {}, finish), orjson.dumps({**common, "choices": [], "usage": usage})]
+
+    async def embed(self, target: Target, payload: Mapping[str, Any]) -> bytes:
+        """The same input has the same vector, of length 1; unlike inputs point anywhere."""
+        behaviour = Behaviour.of(target.options)
+        await self._worked(target, behaviour)
+        width = payload.get("dimensions") or DIMENSIONS
+        data = [
+            {"object": "embedding", "index": index, "embedding": _vector(f"{behaviour.seed}/{item}", width)}
+            for index, item in enumerate(inputs_of(payload))
+        ]
+        tokens = estimate_inputs(payload)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return orjson.dumps({"object": "list", "model": target.model, "data": data, "usage": usage})
+
+    async def _worked(self, target: Target, behaviour: Behaviour) -> random.Random:
+        """After the time that the answer takes: the chance that decides more of it. Raises ProviderError."""
+        key = (target.deployment, behaviour.seed)
+        chance = self._chance.setdefault(key, random.Random(f"{target.deployment}/{behaviour.seed}"))
+        delay, fails = behaviour.latency_s(chance), chance.random() < behaviour.error_rate
+        if delay:
+            await asyncio.sleep(delay)
+        if fails:
+            raise ProviderError("Answered 503.", code="http_503", status=503)
+        return chance
+
+
+def _vector(seed: str, width: int) -> list[float]:
+    chance = random.Random(seed)
+    numbers = [chance.gauss(0, 1) for _ in range(width)]
+    length = math.hypot(*numbers)
+    return [number / length for number in numbers]
 
 
 def _words(payload: Mapping[str, Any], behaviour: Behaviour) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ollama's own chat API (``/api/chat``, newline-delimited JSON), spoken as OpenAI's to the inside.
+"""Ollama's own API (``/api/chat``, newline-delimited JSON; ``/api/embed``), spoken as OpenAI's to the inside.
 
 Source: Ollama's API documentation, docs/api.md. Durations there are nanoseconds and are not used.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from routing.core.embeddings import inputs_of
 from routing.providers.base import ProviderError, Target
 from routing.providers.http import post, read_all, refused
 
@@ -45,6 +46,31 @@ class Ollama:
                     yield [orjson.dumps(event) for document in documents for event in reply.chunks(document)]
         if not reply.finished:
             raise ProviderError("The stream ended before its end was announced.", code="stream_cut")
+
+    async def embed(self, target: Target, payload: Mapping[str, Any]) -> bytes:
+        """A text that is too long is refused, as OpenAI does; Ollama would cut it silently unless told not to."""
+        inputs = inputs_of(payload)
+        if not all(isinstance(item, str) for item in inputs):
+            raise refused("Ollama takes texts, not token numbers.", "input")
+        body: dict[str, Any] = {"model": payload["model"], "input": inputs, "truncate": False}
+        if payload.get("dimensions") is not None:
+            body["dimensions"] = payload["dimensions"]
+        async with post(self._session, target, "/api/embed", body, {}) as response:
+            return orjson.dumps(embeddings(_line(await read_all(response))))
+
+
+def embeddings(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Ollama's ``embeddings`` as OpenAI's list."""
+    tokens = int(document.get("prompt_eval_count") or 0)
+    return {
+        "object": "list",
+        "model": document.get("model", ""),
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, vector in enumerate(document["embeddings"])
+        ],
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
 
 
 def to_ollama(payload: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:

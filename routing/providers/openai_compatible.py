@@ -1,4 +1,4 @@
-"""Everything that speaks OpenAI's chat API: llama.cpp, vLLM and most hosted vendors. Streams pass through unparsed."""
+"""Everything that speaks OpenAI's API: llama.cpp, vLLM and most hosted vendors. Streams pass through unparsed."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -17,8 +17,7 @@ class OpenAICompatible:
     async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
         if stream:
             payload = {**payload, "stream_options": {**(payload.get("stream_options") or {}), "include_usage": True}}
-        headers = {"Authorization": f"Bearer {target.credential}"} if target.credential else {}
-        async with post(self._session, target, "/chat/completions", payload, headers) as response:
+        async with post(self._session, target, "/chat/completions", payload, _authorised(target)) as response:
             if not stream:
                 yield [await read_all(response)]
                 return
@@ -32,6 +31,14 @@ class OpenAICompatible:
                 if events:
                     yield events
         raise ProviderError("The stream ended before its end was announced.", code="stream_cut")
+
+    async def embed(self, target: Target, payload: Mapping[str, Any]) -> bytes:
+        async with post(self._session, target, "/embeddings", payload, _authorised(target)) as response:
+            return await read_all(response)
+
+
+def _authorised(target: Target) -> dict[str, str]:
+    return {"Authorization": f"Bearer {target.credential}"} if target.credential else {}
 
 
 def _feed(reader: SseReader, data: bytes) -> list[bytes]:

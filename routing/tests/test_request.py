@@ -11,6 +11,7 @@ from routing.core.request import (
     NUMBERS,
     PROMPT_LINE,
     CacheControl,
+    Called,
     ChatRequest,
     InvalidRequest,
     parse_cache_header,
@@ -36,7 +37,7 @@ BODIES = st.fixed_dictionaries(
 
 
 def parse(body: Any, **more: Any) -> ChatRequest:
-    return parse_chat(orjson.dumps(body), request_id="r", **more)
+    return parse_chat(orjson.dumps(body), Called("r", **more))
 
 
 def chat(**more: Any) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def problem_of(body: Any) -> InvalidRequest:
 @given(st.binary() | st.text().map(str.encode) | BODIES.map(orjson.dumps) | ANYTHING.map(orjson.dumps), st.text())
 def test_whatever_comes_is_a_request_or_the_clients_mistake(raw: bytes, header: str) -> None:
     try:
-        request = parse_chat(raw, request_id="r", cache_header=header)
+        request = parse_chat(raw, Called("r", cache=parse_cache_header(header)))
     except InvalidRequest as error:
         assert error.param is None or isinstance(error.param, str)
         return
@@ -78,7 +79,7 @@ def test_a_request_is_read() -> None:
         temperature=1,
         metadata={"team": "a", "job": "x"},
     )
-    request = parse(body, cache_header="no-store, max-age=60", metadata={"job": "batch"})
+    request = parse(body, cache=parse_cache_header("no-store, max-age=60"), metadata={"job": "batch"})
     assert (request.model, request.stream, request.include_usage, request.max_tokens) == ("m", True, True, 10)
     assert request.metadata == {"team": "a", "job": "batch"}
     assert request.cache == CacheControl(lookup=False, store=False, max_age_s=60)
@@ -146,7 +147,7 @@ def test_an_escaped_backslash_before_u0000_is_ordinary_text() -> None:
 )
 def test_what_is_not_json_or_nested_too_deep_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        parse_chat(raw, request_id="r")
+        parse_chat(raw, Called("r"))
     assert refused.value.param is None
 
 
@@ -176,4 +177,4 @@ def test_the_prompt_line_is_the_start_of_the_last_user_message() -> None:
     assert prompt_line({"messages": messages}) == "What is this ?"
     assert prompt_line({"messages": [{"role": "user", "content": "x " * 5000}]}) == ("x " * 100)
     assert prompt_line({"messages": [{"role": "system", "content": "x"}]}) == ""
-    assert prompt_line(ChatRequest.unreadable("r").body) == ""
+    assert prompt_line(ChatRequest.unreadable(Called("r")).body) == ""

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from routing.documents import problems_of
-from routing.models import Deployment, Policy, Provider, Route, RouteCandidate
-from routing.services import import_policy
+from routing.models import Deployment, Policy, Provider, Route
+from routing.services import import_policy, save_route
 from tenants.models import Tenant, User
 from tenants.services import create_tenant
 from traces.samples import write_samples
@@ -72,6 +72,7 @@ def seed_providers() -> None:
     if embedded:
         seed_provider("embedded", "Embedded llama.cpp", Provider.Kind.OPENAI, embedded)
     seed_provider("mock", "Mock", Provider.Kind.MOCK, "")
+    seed_provider("minilm", "MiniLM", Provider.Kind.MINILM, "")
 
 
 def seed_provider(slug: str, name: str, kind: str, base_url: str) -> None:
@@ -102,8 +103,35 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
         "price_out_microusd": 600_000,
         "options": {"mean_ms": 40, "p95_ms": 120, "error_rate": 0.005, "seed": 7},
     },
+    "mock-1b": {
+        "provider": "mock",
+        "model": "mock-1b",
+        "capacity": 64,
+        "options": {"mean_ms": 20, "p95_ms": 40, "seed": 1},
+    },
+    "mock-3b": {
+        "provider": "mock",
+        "model": "mock-3b",
+        "capacity": 64,
+        "options": {"mean_ms": 50, "p95_ms": 100, "seed": 3},
+    },
+    "minilm": {
+        "provider": "minilm",
+        "model": "all-MiniLM-L6-v2",
+        "serves": Deployment.Serves.EMBEDDINGS,
+        "capacity": 4,
+        "context_window": 256,
+    },
 }
-ROUTES = {"local-ollama": ["ollama-llama", "embedded-smollm2"], "mock": ["mock-fast"]}
+ROUTES: dict[str, dict[str, int | None]] = {  # the deployments in order, with their shares of a split
+    "local-ollama": {"ollama-llama": None, "embedded-smollm2": None},
+    "mock": {"mock-fast": None},
+    "1b": {"mock-1b": None},
+    "3b": {"mock-3b": None},
+    "ab-test": {"mock-1b": 70, "mock-3b": 30},
+    "minilm": {"minilm": None},
+}
+WITH_A_PATH = {"1b", "3b", "ab-test"}
 
 
 def seed_routes(policy: Policy) -> None:
@@ -114,7 +142,8 @@ def seed_routes(policy: Policy) -> None:
             Deployment.objects.get_or_create(slug=slug, defaults=defaults)
     deployments = {row.slug: row for row in Deployment.objects.filter(slug__in=DEPLOYMENTS)}
     for name, steps in ROUTES.items():
-        route, new = Route.objects.get_or_create(tenant=None, name=name, defaults={"policy": policy})
-        for position, slug in enumerate(steps if new else []):
-            if slug in deployments:
-                RouteCandidate.objects.create(route=route, deployment=deployments[slug], position=position)
+        if not Route.objects.filter(tenant=None, name=name).exists():
+            taken = Route.objects.filter(tenant=None, path=name).exists()
+            route = Route(name=name, path=name if name in WITH_A_PATH and not taken else "", policy=policy)
+            candidates = [(deployments[slug], share) for slug, share in steps.items() if slug in deployments]
+            save_route(route, candidates=candidates)
