@@ -1,8 +1,9 @@
 """What recent attempts say of each deployment: one that fails is tried last for a while, longer each time."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from routing.core.evidence import Evidence
+from routing.core.evidence import NOTHING_KNOWN, Evidence
 
 FIRST_S, LONGEST_S = 2.0, 60.0
 
@@ -24,9 +25,15 @@ class HealthBoard:
         pause = min(LONGEST_S, FIRST_S * 2 ** min(streak - 1, 10))
         if retry_after_s is not None:
             pause = max(pause, min(retry_after_s, 3600.0))
-        self._failing[deployment] = Evidence(retry_at=now + pause, why=f"Failed lately ({why.rstrip('.')})")
+        said = f"Failed lately ({why.rstrip('.')})"
+        self._failing[deployment] = replace(known or NOTHING_KNOWN, retry_at=now + pause, why=said)
 
     def answered(self, deployment: str) -> None:
         if deployment in self._streak:
             del self._streak[deployment]
-            self._failing.pop(deployment, None)
+            self._failing[deployment] = replace(self._failing[deployment], retry_at=0.0, why="")
+
+    def quota(self, deployment: str, left: float, why: str, exhausted_until: float) -> None:
+        """``left`` (0 to 1) of its tightest limit, ``why`` says which; nothing is left until ``exhausted_until``."""
+        known = self._failing.get(deployment, NOTHING_KNOWN)
+        self._failing[deployment] = replace(known, quota_left=left, quota_why=why)
