@@ -12,6 +12,7 @@ from routing.core.request import ChatRequest
 from routing.errors import ProvidersFailed
 from routing.exchange import Exchange
 from routing.providers.base import ProviderError, Target
+from routing.reserve import exhausted, reserve
 from routing.runtime import Runtime
 from scheduling.client import Ask, QueueFull
 
@@ -23,10 +24,12 @@ GARBAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
     """Groups of JSON documents from the first candidate that gives content. Raises ProviderError (its stream broke, or
-    it refused the request itself), QueueFull or ProvidersFailed."""
+    it refused the request itself), QueueFull, ProvidersExhausted, RedisAway or ProvidersFailed."""
     full: QueueFull | None = None
     last: ProviderError | None = None
     for candidate in exchange.the_plan.attempts:
+        if not await reserve(runtime, exchange, candidate):
+            continue
         arrived = runtime.clock()
         try:
             async with runtime.lanes.admission(_ask(runtime, exchange, candidate)) as grant:
@@ -42,7 +45,7 @@ async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
             if exchange.events or not error.retryable:
                 raise
             last = error
-    raise full or ProvidersFailed(last, exchange.tries)
+    raise full or (exhausted(exchange) if last is None else None) or ProvidersFailed(last, exchange.tries)
 
 
 async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:

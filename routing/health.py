@@ -31,7 +31,11 @@ class HealthBoard:
     def answered(self, deployment: str) -> None:
         if deployment in self._streak:
             del self._streak[deployment]
-            self._failing[deployment] = replace(self._failing[deployment], retry_at=0.0, why="")
+            known = self._failing.pop(deployment)
+            if known.quota_left is not None:
+                self._failing[deployment] = replace(
+                    NOTHING_KNOWN, quota_left=known.quota_left, quota_why=known.quota_why
+                )
 
     def quota(self, deployment: str, left: float, why: str, exhausted_until: float) -> None:
         """``left`` (0 to 1) of its tightest limit, ``why`` says which; nothing is left until ``exhausted_until``."""

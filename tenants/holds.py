@@ -13,9 +13,12 @@ from tenants.scripts import COUNTERS, EPOCH, HOLD, PROCESSES, SETTLE
 
 
 class QuotaSpent(Exception):
-    def __init__(self, left: Left) -> None:
-        super().__init__(left.limit.words)
-        self.limit, self.used, self.resets_in_s = left.limit, left.used, left.resets_in_s
+    """``spent`` is the limit that refused, ``left`` are all of the caller's."""
+
+    def __init__(self, spent: Left, left: tuple[Left, ...]) -> None:
+        super().__init__(spent.limit.words)
+        self.limit, self.used, self.resets_in_s = spent.limit, spent.used, spent.resets_in_s
+        self.left = left
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Hold:
         counted = iter(used)
         left = tuple(_left(part, steps, now) for part, steps in zip(self.caller, counted, strict=False))
         if over:
-            raise QuotaSpent(left[over - 1])
+            raise QuotaSpent(left[over - 1], left)
         groups = tuple(tuple(_left(part, next(counted), now) for part in group) for group in self.groups)
         return Taken(left, None if chosen < 0 else int(chosen), groups)
 

@@ -88,6 +88,11 @@ class Ledger:
                 else:
                     self._held.pop(item.key, None)
 
+    def forget(self, settlement: Settlement) -> None:
+        """It can be written nowhere: what it held must not stay held. The next hold waits until all is said anew."""
+        self.settling(settlement)
+        self._generation = ""
+
     # --- of the process ------------------------------------------------------------------------------------------
 
     async def announce(self, generation: str) -> None:

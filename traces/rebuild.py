@@ -34,7 +34,8 @@ OF_DEPLOYMENTS = sql.SQL("""
 SELECT attempt->>'deployment', sum((attempt->'charged'->>'requests')::bigint)::bigint,
   sum((attempt->'charged'->>'tokens')::bigint)::bigint, sum((attempt->'charged'->>'cost')::bigint)::bigint,
   sum((attempt->'charged'->>'neurons')::bigint)::bigint
-FROM {table}, jsonb_array_elements(CASE jsonb_typeof(attempts_json) WHEN 'array' THEN attempts_json ELSE '[]' END) attempt
+FROM {table},
+  jsonb_array_elements(CASE jsonb_typeof(attempts_json) WHEN 'array' THEN attempts_json ELSE '[]' END) attempt
 WHERE started_at >= to_timestamp(%s) AND started_at < to_timestamp(%s) AND NOT sample
   AND attempt->>'deployment' = ANY(%s) AND attempt ? 'charged' GROUP BY 1
 """)
@@ -49,7 +50,7 @@ def rebuild(client: redis.Redis, limits: Sequence[Limit], *, grace_s: float = GR
     """
     with _alone():
         run_id = str(cast(Any, client.info("server"))["run_id"])
-        run, live = cast(Any, client.hmget(EPOCH, "run", "live"))
+        run, live = cast(Any, client.hmget(EPOCH, ["run", "live"]))
         if (run, live) == (run_id.encode(), b"1"):
             return False
         generation, last = _run(client, BEGIN, [EPOCH, STREAM], run_id)
