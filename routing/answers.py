@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from routing.core.features import estimate_tokens
+from routing.core.usage import Asked, Claim, Text, believed
 from routing.providers.base import ProviderError
 
 MAX_KEPT_BYTES = 8 * 1024 * 1024
@@ -16,7 +17,8 @@ MAX_KEPT_BYTES = 8 * 1024 * 1024
 class Usage:
     tokens_in: int
     tokens_out: int
-    source: str  # provider | estimated
+    source: str  # provider | estimated | corrected
+    correction: str = ""  # what was corrected, with both numbers
 
 
 def read_completion(raw: bytes) -> dict[str, Any]:
@@ -163,17 +165,36 @@ def is_complete(answer: Mapping[str, Any]) -> bool:
     return bool(choices) and all(choice.get("finish_reason") in ("stop", "length", "tool_calls") for choice in choices)
 
 
-def usage_of(answer: Mapping[str, Any], estimated_in: int) -> Usage:
-    """What the provider says it used; our own estimate, marked as such, where it says nothing or nonsense."""
-    usage = answer.get("usage")
-    if isinstance(usage, dict):
-        tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        if is_count(tokens_in) and is_count(tokens_out) and (tokens_in or tokens_out):
-            return Usage(int(tokens_in or 0), int(tokens_out or 0), "provider")
-    texts = [orjson.dumps(choice.get("message")).decode() for choice in answer.get("choices") or []]
-    contents = [(choice.get("message") or {}).get("content") for choice in answer.get("choices") or []]
-    said = [content if isinstance(content, str) else text for content, text in zip(contents, texts, strict=True)]
-    return Usage(estimated_in, sum(map(estimate_tokens, said)), "estimated")
+def usage_of(answer: Mapping[str, Any], asked: Asked) -> Usage:
+    """What the provider says it used; our own count, marked as such, where it says nothing or what cannot be."""
+    text = _text_of(answer.get("choices") or [])
+    claim = _claim(answer.get("usage"))
+    if claim is None:
+        return Usage(asked.tokens_in, text.tokens, "estimated")
+    tokens_in, tokens_out, correction = believed(claim, asked, text)
+    return Usage(tokens_in, tokens_out, "corrected" if correction else "provider", correction)
+
+
+def _claim(usage: Any) -> Claim | None:
+    if not isinstance(usage, dict):
+        return None
+    tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not (is_count(tokens_in) and is_count(tokens_out) and (tokens_in or tokens_out)):
+        return None
+    details = usage.get("completion_tokens_details")
+    hidden = details.get("reasoning_tokens") if isinstance(details, dict) else 0
+    return Claim(int(tokens_in or 0), int(tokens_out or 0), int(hidden or 0) if is_count(hidden) else 0)
+
+
+def _text_of(choices: Sequence[Mapping[str, Any]]) -> Text:
+    tokens = chars = size = 0
+    for choice in choices:
+        message = choice.get("message") or {}
+        raw, content = orjson.dumps(message), message.get("content")
+        said = content if isinstance(content, str) else raw.decode()
+        tokens, size = tokens + estimate_tokens(said), size + len(raw)
+        chars += len(content) if isinstance(content, str) else 0
+    return Text(tokens, chars, size, len(choices))
 
 
 def is_count(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import cast
 from routing import answers
 from routing.core.breaker import Failure
 from routing.core.plan import Candidate
-from routing.errors import ProvidersFailed, ProvidersResting
+from routing.errors import ProvidersFailed
 from routing.exchange import Exchange
 from routing.hedging import Groups, Race
 from routing.kinds import Chat
@@ -25,7 +25,7 @@ GARBAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
     """Groups of JSON documents from the first candidate that gives content. Raises ProviderError (its stream broke, or
-    it refused the request itself), QueueFull, ProvidersResting or ProvidersFailed."""
+    it refused the request itself), QueueFull, ProvidersExhausted, ProvidersResting, RedisAway or ProvidersFailed."""
     full: QueueFull | None = None
     last: ProviderError | None = None
     reached = False
@@ -47,7 +47,7 @@ async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
                 raise
             last, reached = error, reached or error.code != UNREACHABLE
     if last is None and full is None and exchange.the_plan.attempts:
-        raise ProvidersResting(line.retry_after_s())
+        raise line.nobody()
     raise full or ProvidersFailed(last, exchange.tries)
 
 

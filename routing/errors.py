@@ -11,7 +11,9 @@ from routing.providers.base import ProviderError
 from routing.snapshot import ModelNotFound, PathNotFound, PolicyNotFound
 from scheduling.client import QueueFull
 from tenants.auth import NotAllowed, NotAuthenticated
-from tenants.ledger import QuotaSpent
+from tenants.core.spend import Left
+from tenants.holds import QuotaSpent
+from tenants.ledger import NotCounted
 from tenants.redis import RedisAway
 from traces.spool import SpoolFull
 
@@ -56,6 +58,14 @@ class ProvidersResting(Exception):
         self.retry_after_s = retry_after_s
 
 
+class ProvidersExhausted(Exception):
+    """Every candidate's own limits are spent. ``soonest``: the one that starts anew first."""
+
+    def __init__(self, soonest: Left) -> None:
+        super().__init__(soonest.limit.deployment)
+        self.soonest = soonest
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
     status: int
@@ -74,6 +84,7 @@ class ErrorReply:
         return orjson.dumps(self.body)
 
 
+LONGEST_RETRY_S = 3600
 INVALID, SERVER = "invalid_request_error", "server_error"
 
 
@@ -118,6 +129,16 @@ def _resting(error: ProvidersResting) -> ErrorReply:
     seconds = error.retry_after_s
     message = f"Every provider of this model failed lately or limits the rate. Try again in {seconds:.0f} s."
     return ErrorReply(503, message, SERVER, "providers_resting", headers=_retry(seconds))
+
+
+def _exhausted(error: ProvidersExhausted) -> ErrorReply:
+    """The platform's shortage, not the client's: no 429, and nothing of the numbers that all tenants share."""
+    limit, seconds = error.soonest.limit, error.soonest.resets_in_s
+    message = (
+        f"No provider of this model has quota left. {limit.deployment}'s {limit.metric} of the {limit.window} start"
+        f" anew in {seconds:,} s."
+    )
+    return ErrorReply(503, message, SERVER, "providers_exhausted", headers=_retry(min(seconds, LONGEST_RETRY_S)))
 
 
 TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
@@ -167,6 +188,10 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
     RedisAway: lambda e: ErrorReply(
         503, "Relay's state store is away.", SERVER, "state_unavailable", headers=_retry(1)
     ),
+    NotCounted: lambda e: ErrorReply(
+        503, "Quotas are being counted anew. Try again soon.", SERVER, "state_unavailable", headers=_retry(2)
+    ),
+    ProvidersExhausted: _exhausted,
     SpoolFull: lambda e: ErrorReply(503, "Relay cannot store traces now.", SERVER, "spool_full", headers=_retry(5)),
 }
 

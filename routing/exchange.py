@@ -12,15 +12,17 @@ from caching.claims import Claim
 from caching.exact import Stored
 from caching.semantic import Lookup
 from routing import answers
-from routing.core.plan import Candidate, ExecutionPlan, cost_microusd
+from routing.core.plan import Candidate, ExecutionPlan
 from routing.core.request import ChatRequest
+from routing.core.usage import Asked, choices_of, spend_of
 from routing.errors import ErrorReply
 from routing.kinds import KINDS, Chat
-from routing.providers.base import ProviderError
+from routing.providers.base import UNREACHABLE, ProviderError
 from routing.snapshot import RouteEntry
 from scheduling.client import Grant, QueueFull
 from tenants.auth import Caller
-from tenants.ledger import Hold, Left, Spend, nearest
+from tenants.core.spend import Left, Spend, as_duration, nearest
+from tenants.holds import Account
 from traces.draft import TraceDraft
 
 SEEN_BEFORE = {
@@ -29,7 +31,8 @@ SEEN_BEFORE = {
     "replay": "The first request with this Idempotency-Key was answered",
 }
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it
-ONE_REQUEST = Spend(1, 0, 0)
+
+NO_CHARGE = {"requests": 0, "tokens": 0, "cost": 0, "neurons": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,12 @@ class Exchange:
     caller: Caller
     request: ChatRequest
     draft: TraceDraft
+    account: Account
     plan: ExecutionPlan | None = None
-    hold: Hold | None = None
     left: tuple[Left, ...] = ()
-    spent: Spend = ONE_REQUEST
+    reserved: set[str] = field(default_factory=set)  # deployments of whose limits a part is held
+    exhausted: dict[str, Left] = field(default_factory=dict)  # deployments without quota left, and their tightest limit
+    uncounted: bool = False  # what is left of deployments' limits is not known
     max_tokens: int = 0
     served: Candidate | None = None
     tries: int = 0
@@ -74,7 +79,6 @@ class Exchange:
     under_way: dict[str, "UnderWay"] = field(default_factory=dict)
     rival: str = ""  # asked as well, as the first gave nothing
     winner: str = ""  # of the two
-    lost_microusd: int = 0  # what the other cost
     attempt_started: float | None = None
     events: list[bytes] = field(default_factory=list)
     kept_bytes: int = 0
@@ -118,12 +122,16 @@ class Exchange:
         draft.reason = f"Rule {plan.rule}" if plan.rule else "Policy defaults"
         self._span("Choose route", "decision", started, clock, policy=f"{plan.policy} v{plan.policy_version}")
 
-    def held(self, hold: Hold, left: tuple[Left, ...]) -> None:
-        self.hold, self.left = hold, left
+    def passed(self, left: tuple[Left, ...]) -> None:
+        """The caller's limits let it through: from here on it counts as one request."""
+        self.account.passes()
+        self.left = left
         for item in left:
             if item.used > item.limit.limit:
-                said = f"{item.used:,} of {item.limit.limit:,} {item.limit.metric} a {item.limit.window}"
-                self.draft.step("quota", item.limit.metric, "over", f"{said}: a soft quota only warns.")
+                self.draft.step("quota", item.limit.metric, "over", f"{item.said}: a soft quota only warns.")
+
+    def passed_over(self, candidate: Candidate, why: str) -> None:
+        self.draft.step("quota", candidate.deployment, "passed over", why)
 
     # --- seen before? --------------------------------------------------------------------------------------------
 
@@ -273,9 +281,11 @@ class Exchange:
             "hedge": candidate.deployment == self.rival,
         }
         draft.attempts_json.append(entry)
+        if error is None or error.code != UNREACHABLE:
+            self._charge(candidate, Spend(requests=1))
         why = f"Failed: {error.code}." if error else "Answered."
         if cancelled:
-            why = self._lost(candidate, entry) if self.winner else "The client went away."
+            why = self._lost(candidate) if self.winner else "The client went away."
         draft.step("attempt", candidate.deployment, outcome, why)
         name = f"Attempt {self.tries}: {candidate.deployment}"
         parent = self._span(name, "upstream", started, clock, outcome=outcome, code=error.code if error else None)
@@ -286,14 +296,11 @@ class Exchange:
             if draft.ttft_ms is not None:
                 self._content_spans(start_ms, duration_ms, parent)
 
-    def _lost(self, candidate: Candidate, entry: dict[str, Any]) -> str:
+    def _lost(self, candidate: Candidate) -> str:
         """Nobody says what a call cost that was cut off: its input surely was read."""
         if candidate.deployment == self.winner:
             return "The client went away."
-        tokens = self.the_plan.features.input_tokens
-        cost = cost_microusd(candidate, tokens, 0)
-        self.lost_microusd += cost
-        entry["charged"] = {"requests": 1, "tokens": tokens, "cost": cost}
+        self._charge(candidate, spend_of(candidate, self.the_plan.features.input_tokens, 0))
         return f"{self.winner} gave content first; this call is charged with its input."
 
     def _content_spans(self, start_ms: float, duration_ms: float, parent: int) -> None:
@@ -347,14 +354,24 @@ class Exchange:
         draft.reason, draft.response_json = reply.message[:300], reply.body
 
     def _bill(self, answer: dict[str, Any], outcome: str, status: int) -> None:
-        draft, plan = self.draft, self.the_plan
-        usage = self.kind.usage(answer, plan.features.input_tokens)
+        draft, served = self.draft, self.served
+        asked = Asked(self.the_plan.features.input_tokens, self.max_tokens * choices_of(self.request.body))
+        usage = self.kind.usage(answer, asked)
         draft.outcome, draft.status, draft.response_json = outcome, status, self.kind.recorded(answer)
         draft.tokens_in, draft.tokens_out, draft.usage_source = usage.tokens_in, usage.tokens_out, usage.source
-        if self.served is not None:
-            cost = cost_microusd(self.served, usage.tokens_in, usage.tokens_out)
-            draft.cost_microusd = cost + self.lost_microusd
-        self.spent = Spend(1, usage.tokens_in + usage.tokens_out, draft.cost_microusd)
+        if usage.correction:
+            draft.step("usage", draft.deployment, "corrected", usage.correction)
+        if served is not None:
+            draft.price_in_microusd, draft.price_out_microusd = served.price_in, served.price_out
+            self._charge(served, spend_of(served, usage.tokens_in, usage.tokens_out))
+
+    def _charge(self, candidate: Candidate, spend: Spend) -> None:
+        """Against the limits of its deployment and, but for the request itself, of the caller; the trace says it."""
+        self.account.charge(candidate.deployment, spend)
+        self.draft.cost_microusd += spend.cost
+        attempt = next(one for one in reversed(self.draft.attempts_json) if one["deployment"] == candidate.deployment)
+        before = attempt.get("charged", NO_CHARGE)
+        attempt["charged"] = {metric: before[metric] + spend.of(metric) for metric in NO_CHARGE}
 
     # --- for later -----------------------------------------------------------------------------------------------
 
@@ -406,7 +423,10 @@ class Exchange:
             if item is not None:
                 headers[f"x-ratelimit-limit-{metric}"] = str(item.limit.limit)
                 headers[f"x-ratelimit-remaining-{metric}"] = str(max(0, item.limit.limit - item.used))
-                headers[f"x-ratelimit-reset-{metric}"] = f"{item.resets_in_s}s"
+                headers[f"x-ratelimit-reset-{metric}"] = as_duration(item.resets_in_s)
+        passed = [item.said for item in self.left if not item.limit.hard and item.used > item.limit.limit]
+        if passed:
+            headers["x-relay-quota-warning"] = "; ".join(passed)
         return headers
 
     def _span(self, name: str, kind: Any, started: float, clock: float, **detail: Any) -> int:

@@ -12,6 +12,7 @@ from routing.core.features import estimate_input
 from routing.core.infer import parse_infer
 from routing.core.plan import ExecutionPlan
 from routing.core.request import Called, ChatRequest, Json, parse_chat, prompt_line
+from routing.core.usage import NO_TEXT, Asked, Claim, believed
 from routing.providers.base import Adapter, Embeds, ProviderError, Target
 from traces.draft import TraceDraft
 
@@ -48,8 +49,8 @@ class Chat:
     def is_complete(self, answer: Json) -> bool:
         return answers.is_complete(answer)
 
-    def usage(self, answer: Json, estimated_in: int) -> Usage:
-        return answers.usage_of(answer, estimated_in)
+    def usage(self, answer: Json, asked: Asked) -> Usage:
+        return answers.usage_of(answer, asked)
 
     def recorded(self, answer: dict[str, Any]) -> Any:
         """What the trace keeps of an answer."""
@@ -117,8 +118,8 @@ class Embeddings(Chat):
             answer = embeddings.encoded(orjson.loads(raw), inputs=inputs, wanted=payload.get("encoding_format"))
         except (orjson.JSONDecodeError, embeddings.NotEmbeddings) as error:
             raise ProviderError(_sentence(error), code="garbage") from None
-        if self.usage(answer, 0).source == "estimated":
-            tokens = embeddings.estimate_inputs(payload)
+        tokens = embeddings.estimate_inputs(payload)
+        if self.usage(answer, Asked(tokens)).source == "estimated":
             answer["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens, "estimated": True}
         yield [orjson.dumps(answer)]
 
@@ -128,13 +129,14 @@ class Embeddings(Chat):
     def is_complete(self, answer: Json) -> bool:
         return True
 
-    def usage(self, answer: Json, estimated_in: int) -> Usage:
+    def usage(self, answer: Json, asked: Asked) -> Usage:
         said = answer.get("usage")
         usage = said if isinstance(said, dict) else {}
         tokens = usage.get("prompt_tokens")
-        if not answers.is_count(tokens) or not tokens:
-            return Usage(estimated_in, 0, "estimated")
-        return Usage(int(tokens), 0, "estimated" if usage.get("estimated") else "provider")
+        if usage.get("estimated") or not answers.is_count(tokens) or not tokens:
+            return Usage(asked.tokens_in, 0, "estimated")
+        tokens_in, _, correction = believed(Claim(int(tokens), 0), asked, NO_TEXT)
+        return Usage(tokens_in, 0, "corrected" if correction else "provider", correction)
 
     def recorded(self, answer: dict[str, Any]) -> Any:
         return embeddings.summary(answer)

@@ -1,10 +1,12 @@
-"""Who is asked next: a plan's candidates in order, as long as their breakers, rests and the retry budget allow it."""
+"""Who is asked next: candidates in order, as long as their breakers, rests, limits and the retry budget allow it."""
 
 from collections import deque
 
 from routing.core.plan import Candidate
 from routing.core.retry_budget import Budget, counted, granted, spend
+from routing.errors import ProvidersResting
 from routing.exchange import Exchange
+from routing.reserve import exhausted, reserve
 from routing.runtime import Runtime
 
 
@@ -30,9 +32,10 @@ class Line:
                 self._left, self._passed_over, self._alone = self._passed_over, deque(), True
             candidate = self._left.popleft()
             why = self._why_not(candidate)
-            if not why:
+            if why:
+                self._pass_over(candidate, why)
+            elif await reserve(self._runtime, self._exchange, candidate):
                 return candidate
-            self._pass_over(candidate, why)
         return None
 
     def go(self, candidate: Candidate) -> None:
@@ -68,10 +71,14 @@ class Line:
         number = granted(budget, self._runtime.traffic, self._runtime.clock())
         return f"{budget.share:.0%} of the requests of the last 10 to 20 s and {budget.floor} more ({number} now)"
 
-    def retry_after_s(self) -> float:
-        """When the first of those who were passed over may be asked."""
-        names = [candidate.deployment for candidate in self._exchange.the_plan.attempts]
-        return self._runtime.health.retry_after_s(names, self._runtime.now())
+    def nobody(self) -> Exception:
+        """Why nobody was asked: all have spent their limits, or the first of the others may be asked soon."""
+        exchange = self._exchange
+        names = [one.deployment for one in exchange.the_plan.attempts if one.deployment not in exchange.exhausted]
+        spent = exhausted(exchange)
+        if spent is not None and (exchange.uncounted or not names):
+            return spent
+        return ProvidersResting(self._runtime.health.retry_after_s(names, self._runtime.now()))
 
     def _why_not(self, candidate: Candidate) -> str:
         runtime = self._runtime

@@ -1,5 +1,8 @@
 """Seen before? The budget's hold and the exact cache in one round trip, then the semantic cache if the plan allows."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import orjson
 
 from caching.core.keys import exact_key, semantic_scope, semantic_text
@@ -7,10 +10,13 @@ from caching.embedders import embedder
 from caching.exact import Stored, get_command, parse
 from caching.semantic import Lookup
 from routing.answers import usage_of
-from routing.core.plan import cost_microusd
+from routing.core.plan import Candidate, cost_microusd
+from routing.core.usage import Asked, choices_of, most
 from routing.exchange import Exchange, SemanticQuestion
+from routing.reserve import parts, told
 from routing.runtime import Runtime
-from tenants.ledger import Spend, hold_for
+from tenants.core.spend import Spend
+from tenants.holds import Parts, QuotaSpent, Taken, parts_of
 from tenants.redis import Command, RedisAway, replied
 
 
@@ -25,10 +31,7 @@ async def look_up(runtime: Runtime, exchange: Exchange) -> Stored | None:
 async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Stored | None:
     plan, caller, request = exchange.the_plan, exchange.caller, exchange.request
     started, now = runtime.clock(), runtime.now()
-    tokens = plan.features.input_tokens + plan.max_tokens
-    cost = max((item.est_cost_microusd for item in plan.candidates if item.verdict != "ruled out"), default=0)
-    hold = hold_for(caller, Spend(1, tokens, cost), now)
-    commands: list[Command] = [hold.command()] if hold else []
+    commands: list[Command] = []
     exact = plan.cache.exact
     if exact:
         scope = caller.key_id if plan.cache.scope == "key" else ""
@@ -36,27 +39,56 @@ async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Store
         exchange.exact_key = exact_key(tenant=caller.tenant, signature=signature, body=request.body, scope=scope)
     if exact and request.cache.lookup:
         commands.append(get_command(exchange.exact_key))
-    if not commands:
-        exchange.exact_missed("off", _why_off(exact), started, runtime.clock())
-        return None
     try:
-        replies = await runtime.redis.run(commands)
-        if hold:
-            exchange.held(hold, hold.read(replies[0]))
-        raw = replied(replies[-1]) if exact and request.cache.lookup else None
+        taken, replies = await _trip(runtime, exchange, commands)
+        raw = replied(replies[0]) if commands else None
     except RedisAway:
-        if hold:
+        if any(limit.hard for limit in caller.quotas):
             raise  # what may still be spent is not known: refuse
+        exchange.uncounted = True
+        exchange.passed(())
         exchange.exact_missed("off", "The state store is away, so the cache was not asked.", started, runtime.clock())
         return None
+    except QuotaSpent as error:
+        exchange.left = error.left
+        raise
+    exchange.passed(taken.left)
+    for number, left in enumerate(taken.groups):
+        if left and (taken.chosen is None or number <= taken.chosen):
+            told(runtime, exchange, left, taken=number == taken.chosen)
     stored = parse(raw, now=now, max_age_s=request.cache.max_age_s)
     if stored is None:
-        asked = exact and request.cache.lookup
-        why = "Nobody asked this before, or its time is over." if asked else _why_off(exact)
-        exchange.exact_missed("miss" if asked else "off", why, started, runtime.clock())
+        why = "Nobody asked this before, or its time is over." if commands else _why_off(exact)
+        exchange.exact_missed("miss" if commands else "off", why, started, runtime.clock())
         return None
     exchange.cached("exact", stored, started=started, clock=runtime.clock(), now=now)
     return stored
+
+
+async def _trip(runtime: Runtime, exchange: Exchange, commands: list[Command]) -> tuple[Taken, list[Any]]:
+    """The hold, if any limit is concerned, with the commands in one trip: what was taken, and their replies."""
+    limited = _limited(exchange.the_plan.attempts)
+    if not exchange.caller.quotas and not limited:
+        return Taken((), None, ()), await runtime.redis.run(commands) if commands else []
+    groups = tuple(parts(exchange, candidate) for candidate in limited)
+    hold = exchange.account.asking(_callers_parts(exchange), groups)
+    return await runtime.ledger.hold(exchange.account, hold, runtime.now(), commands)
+
+
+def _limited(attempts: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those of whom one is chosen by its limits: up to the first without any; none if that is the first."""
+    free = next((number for number, item in enumerate(attempts) if not item.limits), len(attempts))
+    return attempts[: free + 1] if free else ()
+
+
+def _callers_parts(exchange: Exchange) -> Parts:
+    """Of the dearest candidate: which one answers is not known yet."""
+    plan, quotas = exchange.the_plan, exchange.caller.quotas
+    tokens_in, tokens_out = plan.features.input_tokens, plan.max_tokens * choices_of(exchange.request.body)
+    if not quotas or not plan.attempts:
+        return parts_of(quotas, Spend(requests=1), exchange.account.at)
+    most_of_all = max((most(item, tokens_in, tokens_out) for item in plan.attempts), key=lambda spend: spend.cost)
+    return parts_of(quotas, Spend(requests=1) + most_of_all, exchange.account.at)
 
 
 def _why_off(exact: bool) -> str:
@@ -110,7 +142,7 @@ def _stored_from(exchange: Exchange, found: Lookup) -> Stored:
     """A semantic hit in the form of an exact one. What it saved is what this deployment would cost now."""
     entry = found.entry
     assert entry is not None
-    usage = usage_of(orjson.loads(entry.answer), exchange.the_plan.features.input_tokens)
+    usage = usage_of(orjson.loads(entry.answer), Asked(exchange.the_plan.features.input_tokens))
     by_name = {item.candidate.deployment: item.candidate for item in exchange.the_plan.candidates}
     candidate = by_name.get(entry.deployment)
     return Stored(

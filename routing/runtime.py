@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ import aiohttp
 import orjson
 import psycopg
 import psycopg_pool
+import redis
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings
@@ -29,17 +31,21 @@ from routing.core.retry_budget import HEDGES, RETRIES, Traffic
 from routing.errors import ErrorReply
 from routing.evidence import EvidenceBoard
 from routing.exchange import Exchange
+from routing.keeping import keep_forever
 from routing.kinds import KINDS
 from routing.metrics import count_request
 from routing.providers import adapters
 from scheduling.client import LaneClient
 from tenants.auth import Caller, Door
+from tenants.holds import Account, Settlement
+from tenants.ledger import Ledger
 from tenants.live import listen
-from tenants.redis import RedisAway, Trips, replied
+from tenants.redis import Command, RedisAway, Trips, replied
 from traces.core.ids import uuid7
 from traces.draft import TraceDraft
-from traces.recorder import Recorder, append_command
-from traces.spool import Spool
+from traces.rebuild import rebuild
+from traces.recorder import Recorder, dump
+from traces.spool import Spool, SpoolFull
 
 log = logging.getLogger("relay.runtime")
 DRAIN_S = 5.0
@@ -55,7 +61,8 @@ class Runtime:
         self.traffic, self.retries, self.hedges = Traffic(), RETRIES, HEDGES
         self.redis = Trips(settings.REDIS_URL)
         spool = Spool(Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
-        self.recorder = Recorder(self.redis.client, spool)
+        self.ledger = Ledger(self.redis, sync_to_async(_rebuild_counters, thread_sensitive=False))
+        self.recorder = Recorder(self.redis, self.ledger, spool)
         self._pool = psycopg_pool.AsyncConnectionPool(
             settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
         )
@@ -76,6 +83,7 @@ class Runtime:
             asyncio.create_task(listen(settings.DATABASE_URL, self._reload)),
             asyncio.create_task(self.recorder.drain_forever()),
             asyncio.create_task(self.health.share_forever(self.redis.client, self.now)),
+            asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health)),
         ]
 
     async def stop(self) -> None:
@@ -87,6 +95,8 @@ class Runtime:
         await self._http.close()
         await self._pool.close()
         await self.health.share(self.redis.client, self.now())  # what this process saw outlives it
+        with suppress(RedisAway):
+            await self.ledger.leave()
         await self.redis.close()
 
     async def _reload(self) -> None:
@@ -115,7 +125,7 @@ class Runtime:
     # --- an exchange's beginning and end -------------------------------------------------------------------------
 
     def begin(self, caller: Caller, request: ChatRequest) -> Exchange:
-        now = self.now()
+        now = round(self.now(), 6)  # as PostgreSQL keeps it: it decides the windows that this request counts in
         draft = TraceDraft(
             id=uuid7(now, secrets.token_bytes(10)),
             tenant=caller.tenant,
@@ -125,23 +135,24 @@ class Runtime:
             keep_content=caller.keep_content,
             request_id=request.request_id,
             api_key=caller.key_name,
+            key_id=caller.key_id,
             route=request.model[:200],
             stream=request.stream,
             request_json=request.asked or request.body or None,
             prompt_line=KINDS[request.kind].line(request.body) if caller.keep_content else "",
             endpoint=request.kind,
         )
-        return Exchange(caller, request, draft)
+        return Exchange(caller, request, draft, Account(draft.id, now))
 
     async def finish(self, exchange: Exchange, raw: bytes | None = None) -> None:
         """Settle, record and store in one round trip; without Redis the trace goes to the spool. ``raw``: the answer's
         bytes if they are at hand. Raises SpoolFull if it can be written nowhere."""
         exchange.finished = True
-        count_request(exchange.route, exchange.draft.deployment, exchange.draft.outcome)
-        record = exchange.draft.record(now=self.clock())
-        commands = [append_command(record)]
-        if exchange.hold is not None:
-            commands.append(exchange.hold.settle(exchange.spent))
+        draft, account = exchange.draft, exchange.account
+        count_request(exchange.route, draft.deployment, draft.outcome)
+        draft.charged_requests, draft.charged_tokens = account.caller.requests, account.caller.tokens
+        trace, settlement = dump(draft.record(now=self.clock())), account.settlement(self.ledger.process)
+        commands = [self.recorder.command(trace, settlement)]
         stored = exchange.to_store(raw or orjson.dumps(exchange.storable), self.now()) if exchange.storable else None
         if exchange.claim is not None:
             commands.append(exchange.claim.end(stored))
@@ -151,12 +162,28 @@ class Runtime:
             stored = None
         if stored is not None and exchange.exact_key:
             commands += [put] if (put := put_command(exchange.exact_key, stored, exchange.the_plan.cache.ttl_s)) else []
+        if settlement is not None:
+            self.ledger.settling(settlement)
+        try:
+            await self._deliver(commands, trace, settlement)
+        except asyncio.CancelledError:  # nobody knows whether it was sent, and sending it again does no harm
+            self.background(self._deliver(commands, trace, settlement))
+            raise
+        if stored is not None and exchange.question is not None:
+            self.background(self._store_semantic(exchange, stored.answer))
+
+    async def _deliver(self, commands: list[Command], trace: bytes, settlement: Settlement | None) -> None:
         try:
             replied((await self.redis.run(commands))[0])
         except RedisAway:
-            await self.recorder.spooled(record)
-        if stored is not None and exchange.question is not None:
-            self.background(self._store_semantic(exchange, stored.answer))
+            if settlement is not None:
+                self.ledger.settling(settlement, 1)
+            try:
+                self.recorder.spooled(trace, settlement)
+            except SpoolFull:
+                if settlement is not None:
+                    self.ledger.forget(settlement)
+                raise
 
     async def refuse(self, exchange: Exchange, reply: ErrorReply) -> None:
         """The trace of a request that was not answered. Its own failure must not hide the reason of the refusal."""
@@ -194,6 +221,11 @@ class Runtime:
             now=self.now(),
             ttl_s=exchange.the_plan.cache.ttl_s,
         )
+
+
+def _rebuild_counters() -> bool:
+    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=1) as client:
+        return rebuild(client, list(snapshots.limits_of_all()))
 
 
 def _load_snapshot() -> snapshots.Snapshot:

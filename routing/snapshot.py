@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from routing.core.plan import ActivePolicy, Candidate
@@ -13,8 +13,9 @@ from routing.models import Deployment, DeploymentLimit, Policy, PolicyVersion, R
 from routing.providers.base import Target
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
-from tenants.auth import Caller, Callers, load_callers
+from tenants.auth import Caller, Callers, limit_of, load_callers
 from tenants.core.limits import Limit
+from tenants.models import Quota
 
 log = logging.getLogger("relay.snapshot")
 ANY_LENGTH = 2**31
@@ -66,6 +67,8 @@ class Snapshot:
     targets: Mapping[str, Target] = field(default_factory=dict)
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     zones: tuple[str, ...] = ("UTC",)  # time zones that policies name
+    limited: bool = False  # whether there is any limit at all
+    limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)  # of each deployment that has some
 
     def route(self, caller: Caller, model: str) -> tuple[RouteEntry, ActivePolicy]:
         """The tenant's own route and policy stand before the platform's of the same name. Raises ModelNotFound."""
@@ -121,6 +124,8 @@ def load() -> Snapshot:
         targets={row.slug: _target(row) for row in deployments.values()},
         lanes={lane.slug: lane.config() for lane in Lane.objects.all()},
         zones=tuple(sorted({"UTC"} | {item.timezone for item in hours})),
+        limited=any(limits_of_all()),
+        limits={row.slug: limits for row in deployments.values() if (limits := limits_of(row))},
     )
 
 
@@ -175,6 +180,16 @@ def _shares(route: Route, deployments: Mapping[int, Deployment]) -> dict[str, in
     return {slug: share for slug, share in shares.items() if share is not None}
 
 
+def limits_of_all() -> Iterator[Limit]:
+    """Every quota and every limit of a deployment (ORM)."""
+    yield from map(limit_of, Quota.objects.select_related("tenant", "api_key"))
+    yield from map(_limit, DeploymentLimit.objects.select_related("deployment"))
+
+
+def limits_of(row: Deployment) -> tuple[Limit, ...]:
+    return tuple(map(_limit, row.limits.all()))
+
+
 def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
     active = {(row.pk, row.active_version): row for row in Policy.objects.exclude(active_version=None)}
     found = {}
@@ -206,7 +221,7 @@ def candidate_of(row: Deployment, share: int | None = None) -> Candidate:
         typical_latency_ms=row.typical_latency_ms,
         neurons_in=row.neurons_in,
         neurons_out=row.neurons_out,
-        limits=tuple(map(_limit, row.limits.all())),
+        limits=limits_of(row),
     )
 
 

@@ -1,111 +1,164 @@
-"""What may still be spent: a hold before the request, settled on what it really used.
+"""The ledger as one process keeps it: holds, settlements, and what the process holds in all.
 
-Counters live in Redis, one a quota and window, changed by two Lua scripts, so that any number of processes share one
-limit and two requests cannot both take the last of it. All keys of a tenant carry its hash tag.
+Redis counts (tenants/scripts.py), PostgreSQL is the truth. A server that was emptied, restarted or replaced is noticed
+before a counter is trusted: then nobody may hold until the counters are rebuilt from the traces, and every process has
+said again what it holds. What a process holds is released when it has been silent for SILENT_S.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
-from tenants.auth import Caller
-from tenants.core.limits import Limit, window_of
-from tenants.redis import Command, replied
+from tenants.core.limits import Counter
+from tenants.holds import SURE, Account, Hold, Parts, Settlement, Taken
+from tenants.redis import Command, RedisAway, Trips, replied
+from tenants.scripts import ANNOUNCE, BEAT, COUNTERS, EPOCH, LEAVE, MOVED, NOT_LIVE, PROCESSES, READ
 
-HOLD = """
-local over = 0
-for i = 1, #KEYS do
-    local used = tonumber(redis.call('GET', KEYS[i]) or '0')
-    if over == 0 and ARGV[3*i-1] == '1' and used + tonumber(ARGV[3*i-2]) > tonumber(ARGV[3*i]) then over = i end
-end
-local used = {}
-for i = 1, #KEYS do
-    if over == 0 then
-        used[i] = redis.call('INCRBY', KEYS[i], ARGV[3*i-2])
-        if used[i] == tonumber(ARGV[3*i-2]) then redis.call('EXPIRE', KEYS[i], ARGV[3*#KEYS+i]) end
-    else
-        used[i] = tonumber(redis.call('GET', KEYS[i]) or '0')
-    end
-end
-return {over, used}
-"""
-# Only a counter that still exists is corrected: one that expired or was lost must not be born negative.
-SETTLE = """
-for i = 1, #KEYS do
-    if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('INCRBY', KEYS[i], ARGV[i]) end
-end
-return 1
-"""
+WAIT_S = 2.5  # how long a request waits for a rebuild
+PAUSE_S = 1.0  # after a rebuild that failed
+SILENT_S = 30
+log = logging.getLogger("relay.ledger")
 
 
-class QuotaSpent(Exception):
-    def __init__(self, limit: Limit, used: int, resets_in_s: int) -> None:
-        super().__init__(f"{limit.metric} a {limit.window}")
-        self.limit, self.used, self.resets_in_s = limit, used, resets_in_s
+class NotCounted(RedisAway):
+    """Redis answers, but the counters are not rebuilt yet: what may still be spent is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
-    requests: int
-    tokens: int
-    cost: int  # micro-dollars
+class Ledger:
+    def __init__(self, trips: Trips, rebuild: Callable[[], Awaitable[object]]) -> None:
+        """``rebuild`` makes the counters true again; it may fail, and another process may be quicker."""
+        self.process = secrets.token_hex(8)
+        self._trips = trips
+        self._rebuild = rebuild
+        self._generation = ""
+        self._held: dict[str, tuple[int, int]] = {}  # counter -> amount, expires
+        self._rebuilding: asyncio.Task[bool] | None = None
+        self._failed_at = float("-inf")
+        self._beat_at = float("-inf")
 
-    def of(self, metric: str) -> int:
-        return int(getattr(self, metric))
+    # --- of one request ------------------------------------------------------------------------------------------
+
+    async def hold(
+        self, account: Account, hold: Hold, now: float, more: Sequence[Command] = ()
+    ) -> tuple[Taken, list[Any]]:
+        """What was taken, and the replies to ``more``, which goes in the same trip.
+
+        Raises QuotaSpent, RedisAway or NotCounted.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WAIT_S
+        while True:
+            sent = partial(hold.command, generation=self._generation, process=self.process)
+            replies = await self._trips.run([sent, *more])
+            reply = replied(replies[0])
+            if reply[0] == MOVED:
+                await self.announce(_text(reply[1]))
+            elif reply[0] == NOT_LIVE:
+                await self._rebuilt(deadline)
+            else:
+                return self._took(account, hold, reply, now), replies[1:]
+            if loop.time() >= deadline:
+                raise NotCounted("no rest of a rebuild")
+
+    def _took(self, account: Account, hold: Hold, reply: Any, now: float) -> Taken:
+        taken: Taken | None = None
+        try:
+            taken = hold.read(reply, now)
+        finally:
+            self._add(account.took(hold, taken))
+        return taken
+
+    def _add(self, parts: Parts) -> None:
+        for part in parts:
+            amount, _ = self._held.get(part.counter.key, (0, 0))
+            self._held[part.counter.key] = amount + part.amount, part.counter.expires
+
+    def settling(self, settlement: Settlement, sign: int = -1) -> None:
+        """Its command is on its way: what it held needs no more announcing. With ``sign`` 1: it did not arrive."""
+        if settlement.process != self.process:
+            return  # of one that died
+        for item in settlement.items:
+            if item.group == SURE:
+                amount, expires = self._held.get(item.key, (0, item.expires))
+                if amount + sign * item.held > 0:
+                    self._held[item.key] = amount + sign * item.held, expires
+                else:
+                    self._held.pop(item.key, None)
+
+    def forget(self, settlement: Settlement) -> None:
+        """It can be written nowhere: what it held must not stay held. The next hold waits until all is said anew."""
+        self.settling(settlement)
+        self._generation = ""
+
+    # --- of the process ------------------------------------------------------------------------------------------
+
+    async def announce(self, generation: str) -> None:
+        """Say all that this process holds, so that a new generation counts it."""
+        keys, argv = [EPOCH, PROCESSES, COUNTERS, *self._held], []
+        for held in self._held.values():
+            argv += held
+        [reply] = await self._trips.run([ANNOUNCE.command(keys, generation, self.process, *argv)])
+        if replied(reply):
+            self._generation = generation
+
+    async def beat(self, silent_s: float = SILENT_S) -> None:
+        """This process lives; those that were silent for so long do not, and what they held is released."""
+        now = asyncio.get_running_loop().time()
+        [reply] = await self._trips.run([BEAT.command([PROCESSES, COUNTERS], self.process, silent_s)])
+        new, dead = replied(reply)
+        if (new or now - self._beat_at >= silent_s) and self._generation:  # it may have been taken for dead
+            await self.announce(self._generation)
+        self._beat_at = now
+        if dead:
+            log.warning("released what dead processes held", extra={"processes": dead})
+
+    async def watch(self, counters: Sequence[Counter]) -> list[int] | None:
+        """What is used of each, in its steps. None while the counters are not true, which is then seen to."""
+        [reply] = await self._trips.run([READ.command([EPOCH, *(counter.key for counter in counters)])])
+        run_id, generation, live, found = replied(reply)
+        if generation and _text(generation) != self._generation:
+            await self.announce(_text(generation))
+        if _text(live) != "1" or _text(run_id) != self._trips.run_id:
+            self._start_rebuild()
+            return None
+        return [int(used) for used, _ in found]
+
+    async def leave(self) -> None:
+        await self._trips.run([LEAVE.command([PROCESSES, COUNTERS], self.process)])
+
+    async def _rebuilt(self, deadline: float) -> None:
+        """Wait for a rebuild, one for all requests of this process. Raises NotCounted."""
+        rebuilding = self._start_rebuild()
+        if rebuilding is None:
+            raise NotCounted("a rebuild failed just now")
+        try:
+            async with asyncio.timeout_at(deadline):
+                done = await asyncio.shield(rebuilding)
+        except TimeoutError:
+            raise NotCounted("the rebuild takes long") from None
+        if not done:
+            raise NotCounted("the rebuild failed")
+
+    def _start_rebuild(self) -> asyncio.Task[bool] | None:
+        """The one that runs or a new one; None soon after one that failed."""
+        if self._rebuilding is None or self._rebuilding.done():
+            if asyncio.get_running_loop().time() - self._failed_at < PAUSE_S:
+                return None
+            self._rebuilding = asyncio.create_task(self._try_to_rebuild())
+        return self._rebuilding
+
+    async def _try_to_rebuild(self) -> bool:
+        try:
+            await self._rebuild()
+        except Exception as error:  # PostgreSQL or Redis is away: whoever asks next tries again
+            log.warning("quota counters could not be rebuilt", extra={"error": str(error).strip()[:300]})
+            self._failed_at = asyncio.get_running_loop().time()
+            return False
+        return True
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """One limit after the hold, for the x-ratelimit headers and soft warnings."""
-
-    limit: Limit
-    used: int
-    resets_in_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    keys: tuple[str, ...]
-    limits: tuple[Limit, ...]
-    held: Spend
-    resets: tuple[int, ...]
-
-    def command(self) -> Command:
-        argv: list[Any] = []
-        for limit in self.limits:
-            argv += [self.held.of(limit.metric), int(limit.hard), limit.limit]
-        expiry = [reset + 60 for reset in self.resets]
-        return ("EVAL", HOLD, len(self.keys), *self.keys, *argv, *expiry)
-
-    def read(self, reply: Any) -> tuple[Left, ...]:
-        """Raises QuotaSpent if a hard limit would have been passed; then nothing is held."""
-        over, used = replied(reply)
-        if over:
-            index = int(over) - 1
-            raise QuotaSpent(self.limits[index], int(used[index]), self.resets[index])
-        return tuple(Left(*item) for item in zip(self.limits, map(int, used), self.resets, strict=True))
-
-    def settle(self, actual: Spend) -> Command:
-        corrections = [actual.of(limit.metric) - self.held.of(limit.metric) for limit in self.limits]
-        return ("EVAL", SETTLE, len(self.keys), *self.keys, *corrections)
-
-
-def hold_for(caller: Caller, estimate: Spend, now: float) -> Hold | None:
-    """None if no quota concerns this caller."""
-    if not caller.quotas:
-        return None
-    keys, resets = [], []
-    for limit in caller.quotas:
-        start, end = window_of(limit, now)
-        keys.append(f"relay:{{{caller.tenant}}}:quota:{limit.key}:{start}")
-        resets.append(max(1, int(end - now) + 1))
-    return Hold(tuple(keys), caller.quotas, estimate, tuple(resets))
-
-
-def nearest(left: Sequence[Left], metric: str) -> Left | None:
-    """The limit of this metric that is closest to its end, for x-ratelimit-*."""
-    return min(
-        (item for item in left if item.limit.metric == metric),
-        key=lambda item: item.limit.limit - item.used,
-        default=None,
-    )
+def _text(raw: bytes | str) -> str:
+    return raw.decode() if isinstance(raw, bytes) else raw

@@ -6,7 +6,7 @@ same for twice the price: it sets a timer for every reply.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -16,8 +16,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from tenants.scripts import ON_TRIPS
+
 Command = tuple[Any, ...]
+Sent = Command | Callable[[str], Command]  # a function is given the run id of the server that it goes to
 TIMEOUT_S = 2.0
+LOADS: list[Command] = [("INFO", "server"), *(("SCRIPT", "LOAD", script.text) for script in ON_TRIPS)]
 
 
 class RedisAway(Exception):
@@ -34,10 +38,12 @@ class Trips:
         self._connection: AbstractConnection = redis.asyncio.ConnectionPool.from_url(
             url, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
         ).make_connection()  # type: ignore[no-untyped-call]
-        self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
+        self._waiting: list[tuple[Sequence[Sent], asyncio.Future[list[Any]]]] = []
         self._worker: asyncio.Task[None] | None = None
+        self.run_id = ""  # of the server at the other end: another one, or the same after a restart, has another
+        self._scripts_lost = False
 
-    async def run(self, commands: Sequence[Command]) -> list[Any]:
+    async def run(self, commands: Sequence[Sent]) -> list[Any]:
         """The replies in order; a failed command's reply is its ResponseError. Raises RedisAway."""
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((commands, future))
@@ -72,7 +78,7 @@ class Trips:
                     future.set_result(replies[start:end])
                 start = end
 
-    async def _trip(self, commands: list[Command]) -> list[Any]:
+    async def _trip(self, commands: list[Sent]) -> list[Any]:
         """A connection that was open before may have been closed by a restart, so it is given one more try."""
         kept = self._connection.is_connected
         try:
@@ -82,21 +88,37 @@ class Trips:
                 raise
             return await self._exchange(commands)
 
-    async def _exchange(self, commands: list[Command]) -> list[Any]:
+    async def _exchange(self, commands: list[Sent]) -> list[Any]:
         connection = self._connection
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await connection.connect()  # type: ignore[no-untyped-call]
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-                return [await self._reply() for _ in commands]
+                if not connection.is_connected or self._scripts_lost:
+                    await self._connect()
+                known = [command(self.run_id) if callable(command) else command for command in commands]
+                return await self._send(known)
         except BaseException:
             await connection.disconnect(nowait=True)  # a reply that still comes must not be taken for a later one's
             raise
+
+    async def _connect(self) -> None:
+        """A new connection learns whom it speaks to, and brings the scripts along."""
+        await self._connection.connect()  # type: ignore[no-untyped-call]
+        about, *_ = map(replied, await self._send(LOADS))
+        text = about.decode() if isinstance(about, bytes) else about
+        self.run_id = next(line[7:] for line in text.splitlines() if line.startswith("run_id:"))
+        self._scripts_lost = False
+
+    async def _send(self, commands: list[Command]) -> list[Any]:
+        connection = self._connection
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        return [await self._reply() for _ in commands]
 
     async def _reply(self) -> Any:
         try:
             return await self._connection.read_response()
         except ResponseError as error:
+            if isinstance(error, NoScriptError):
+                self._scripts_lost = True
             return error
 
 

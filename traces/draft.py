@@ -26,6 +26,7 @@ class TraceDraft:
     error_code: str = ""
     sample: bool = False
     api_key: str = ""
+    key_id: str = ""
     route: str = ""
     provider: str = ""
     deployment: str = ""

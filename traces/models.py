@@ -26,6 +26,7 @@ class Trace(models.Model):
     sample = models.BooleanField(default=False)  # made by `manage.py seed`, not by a client
 
     api_key = models.CharField(max_length=80)  # the key's name
+    key_id = models.CharField(max_length=16, blank=True)  # what stays when a key gets another name
     route = models.CharField(max_length=200)  # the model name that the client asked for
     provider = models.CharField(max_length=64, blank=True)
     deployment = models.CharField(max_length=64, blank=True)
@@ -51,7 +52,8 @@ class Trace(models.Model):
     tokens_out = models.IntegerField(null=True)
     # provider | estimated (it said nothing) | corrected (it said what cannot be) | cache
     usage_source = models.CharField(max_length=10, blank=True)
-    # What the ledger settled: quotas are rebuilt from these two and from cost_microusd.
+    # What the ledger settled: quotas are rebuilt from these two and from cost_microusd, limits of deployments from
+    # ``charged`` of the attempts ({requests, tokens, cost, neurons}, the last two in millionths).
     charged_requests = models.SmallIntegerField(default=0)
     charged_tokens = models.IntegerField(default=0)
     price_in_microusd = models.BigIntegerField(null=True)  # the price used, per million tokens

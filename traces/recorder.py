@@ -6,22 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from tenants.holds import Settlement
+from tenants.ledger import Ledger
+from tenants.redis import Command, RedisAway, Trips, replied
 from traces.core.clean import storable
 from traces.spool import Claimed, Spool
 
-STREAM = "relay:traces"
+STREAM = "relay:{ledger}:traces"  # with the ledger's keys: a trace and its settlement are one step
 FIELD = "d"
 DRAIN_EVERY_S = 1.0
-BATCH, BATCH_BYTES = 100, 4 * 1024 * 1024
+BATCH, BATCH_BYTES = 100, 1024 * 1024  # they share a trip with requests
 log = logging.getLogger("relay.traces.recorder")
 
 
-def append_command(record: Mapping[str, Any]) -> tuple[Any, ...]:
+def append_command(trace: bytes) -> Command:
     """The XADD that goes into the request's last round trip. Sent twice it does no harm: the trace's id is the same."""
-    return "XADD", STREAM, "*", FIELD, dump(record)
+    return "XADD", STREAM, "*", FIELD, trace
 
 
 def dump(record: Mapping[str, Any]) -> bytes:
@@ -33,17 +34,24 @@ def dump(record: Mapping[str, Any]) -> bytes:
 
 
 class Recorder:
-    def __init__(self, redis: Redis, spool: Spool) -> None:
+    """A line of the spool is a trace, or its settlement, a tab (JSON has none) and the trace."""
+
+    def __init__(self, redis: Trips, ledger: Ledger, spool: Spool) -> None:
         self._redis = redis
+        self._ledger = ledger
         self._spool = spool
         self._away = False
 
-    async def spooled(self, record: Mapping[str, Any]) -> None:
+    def command(self, trace: bytes, settlement: Settlement | None) -> Command:
+        """Records and, if counters are concerned, settles in one step; sent twice it does so once."""
+        return append_command(trace) if settlement is None else settlement.command(STREAM, trace)
+
+    def spooled(self, trace: bytes, settlement: Settlement | None) -> None:
         """Keep a trace that Redis did not take; it is safe when this returns. Raises SpoolFull.
 
         The write goes to the page cache and takes microseconds, less than a hop to a thread would.
         """
-        self._spool.append(dump(record))
+        self._spool.append(trace if settlement is None else settlement.dump() + b"\t" + trace)
 
     async def drain_forever(self) -> None:
         """Run beside the web server, once a process: sends what was spooled as soon as Redis is back."""
@@ -57,7 +65,7 @@ class Recorder:
         for file in self._spool.claim():
             try:
                 sent += await self._send(file)
-            except (RedisError, OSError) as error:
+            except (RedisAway, OSError) as error:
                 if not self._away:
                     log.warning("Redis is away: traces wait in the spool", extra={"error": str(error)})
                 self._away = True
@@ -71,13 +79,29 @@ class Recorder:
         sent = 0
         try:
             for lines in file.batches(BATCH, BATCH_BYTES):
-                pipeline = self._redis.pipeline(transaction=False)
-                for line in lines:
-                    pipeline.xadd(STREAM, {FIELD: line})
-                await pipeline.execute()
+                await self._send_lines(lines)
                 sent += len(lines)
         except BaseException:
             file.release()
             raise
         file.done()
         return sent
+
+    async def _send_lines(self, lines: list[bytes]) -> None:
+        """The lines before one that was refused come again with it, which does no harm."""
+        read = [_read_line(line) for line in lines]
+        settlements = [settlement for settlement, _ in read if settlement is not None]
+        for settlement in settlements:
+            self._ledger.settling(settlement)
+        try:
+            for reply in await self._redis.run([self.command(trace, settlement) for settlement, trace in read]):
+                replied(reply)
+        except BaseException:
+            for settlement in settlements:
+                self._ledger.settling(settlement, 1)
+            raise
+
+
+def _read_line(line: bytes) -> tuple[Settlement | None, bytes]:
+    settlement, tab, trace = line.partition(b"\t")
+    return (Settlement.load(settlement), trace) if tab else (None, line)

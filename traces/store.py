@@ -8,6 +8,10 @@ from psycopg import sql
 
 from traces.core.rows import COLUMNS, Unreadable, copy_line
 
+LEDGER_LOCK = 0x52454C4159  # held by whoever rebuilds the counters: meanwhile no trace moves from the stream to rows
+TENANT = """
+    SELECT id, pg_advisory_xact_lock_shared(%s) FROM public.tenants_tenant WHERE slug = %s AND schema_name = %s
+"""
 KNOWN = sql.SQL("SELECT id::text FROM {table} WHERE id = ANY(%s::text[]::uuid[])")
 COPY = sql.SQL("COPY {table} ({columns}) FROM STDIN")
 KEYS_USED = """
@@ -27,7 +31,7 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
     lines = {str(record["id"]): copy_line(record) for record in records}
     table = sql.Identifier(schema, "traces_trace")
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM public.tenants_tenant WHERE slug = %s AND schema_name = %s", [tenant, schema])
+        cursor.execute(TENANT, [LEDGER_LOCK, tenant, schema])
         found = cursor.fetchone()
         if found is None:
             raise Unreadable(f"tenant {tenant!r} with schema {schema!r} does not exist")

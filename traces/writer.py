@@ -26,7 +26,7 @@ from traces.recorder import FIELD, STREAM
 from traces.store import store_traces
 
 GROUP = "writers"
-DEAD = "relay:traces:dead"
+DEAD = f"{STREAM}:dead"
 BATCH = 500
 BLOCK_MS = 200
 CLAIM_EVERY_S, CLAIM_IDLE_MS = 10.0, 30_000

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+KEPT_S = 900  # a counter outlives its window, for requests that end after it
+MILLIONTHS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,44 @@ class Limit:
     api_key: str = ""
     deployment: str = ""
 
+    @property
+    def unit(self) -> int:
+        """How many steps of its counter one of ``limit`` is: neurons come in fractions."""
+        return MILLIONTHS if self.metric == "neurons" else 1
+
+    @property
+    def words(self) -> str:
+        return f"{self.metric} a {self.window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A limit in one of its windows, [start, end) in epoch seconds; ``key`` is that of its hash in Redis."""
+
+    limit: Limit
+    key: str
+    start: int
+    end: int
+
+    @property
+    def expires(self) -> int:
+        return self.end + KEPT_S
+
+
+def counter_of(limit: Limit, now: float) -> Counter:
+    start, end = window_of(limit, now)
+    return Counter(limit, f"relay:{{ledger}}:{limit.key}:{start}", start, end)
+
 
 def window_of(limit: Limit, now: float) -> tuple[int, int]:
     """The window that ``now`` (epoch seconds) lies in, as epoch seconds: [start, end)."""
-    start, end = window(limit.window, datetime.fromtimestamp(now, ZoneInfo(limit.timezone)))
+    return _window_at(limit.window, limit.timezone, int(now // 60))
+
+
+@lru_cache(maxsize=256)
+def _window_at(name: str, timezone: str, minute: int) -> tuple[int, int]:
+    """``minute`` counts from the epoch: every window begins with one."""
+    start, end = window(name, datetime.fromtimestamp(minute * 60, ZoneInfo(timezone)))
     return int(start.timestamp()), int(end.timestamp())
 
 

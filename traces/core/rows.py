@@ -101,6 +101,7 @@ COLUMNS = (
     Column("error_code", _text(64), ""),
     Column("sample", _flag, False),
     Column("api_key", _text(80), ""),
+    Column("key_id", _text(16), ""),
     Column("route", _text(200), ""),
     Column("provider", _text(64), ""),
     Column("deployment", _text(64), ""),
