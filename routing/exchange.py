@@ -74,10 +74,9 @@ class Exchange:
         draft = self.draft
         draft.policy, draft.policy_version = plan.policy, plan.policy_version
         draft.bucket, draft.lane = plan.bucket, plan.lane
+        draft.strategy, draft.task = plan.strategy, plan.task
         draft.plan_json = plan.as_json()
-        draft.decision_trace_json += [
-            {"step": one.step, "subject": one.subject, "outcome": one.outcome, "why": one.why} for one in plan.reasons
-        ]
+        draft.decision_trace_json += plan.decision_trace()
         draft.reason = f"Rule {plan.rule}" if plan.rule else "Policy defaults"
         self._span("Choose route", "decision", started, clock, policy=f"{plan.policy} v{plan.policy_version}")
 
@@ -279,10 +278,12 @@ class Exchange:
     # --- for later -----------------------------------------------------------------------------------------------
 
     def to_store(self, raw: bytes, now: float) -> Stored | None:
-        """What the exact cache keeps of this answer; None if it may not be stored."""
+        """What the caches keep of this answer; None if it may not be stored."""
         draft = self.draft
         if self.storable is None or not self.request.cache.store:
             return None
+        if self.the_plan.arm and self.the_plan.arm != draft.deployment:
+            return None  # the caches keep the arms of a split apart
         return Stored(
             answer=raw,
             trace_id=draft.id,

@@ -48,6 +48,7 @@ class Runtime:
         self.loaded = asyncio.Event()
         self.door = Door(settings.RELAY_KEY_PEPPER, settings.RELAY_DEV_OPEN_TENANT)
         self.queue_timeout_s = float(settings.RELAY_QUEUE_TIMEOUT_S)
+        self.environment = settings.RELAY_ENV
         self.health = HealthBoard()
         self.redis = Trips(settings.REDIS_URL)
         spool = Spool(Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)

@@ -11,13 +11,18 @@ TOKENS_PER_IMAGE = 765  # OpenAI's price of one 1024 x 1024 image
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Token counts are estimates. ``output_tokens`` is what the client asked for; None if it left that open."""
+    """Token counts are estimates. ``output_tokens`` is what the client asked for; None if it left that open.
+
+    ``task`` and ``task_why`` come from ``tasks.task_of``.
+    """
 
     model: str
     key: str
     input_tokens: int
     output_tokens: int | None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    task: str = "chat"
+    task_why: str = ""
 
 
 def estimate_tokens(text: str) -> int:
