@@ -18,11 +18,15 @@ from urllib.request import urlopen
 
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, settings
 
 from relay_project.embedded.ports import free_port
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
+# Whether a property holds does not depend on how busy the machine is.
+settings.register_profile("relay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("relay")
 
 
 def unique(word: str) -> str:

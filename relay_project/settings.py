@@ -15,6 +15,7 @@ for name, value in discover().items():
     os.environ.setdefault(name, value)
 
 DEBUG = env.flag("RELAY_DEBUG")
+RELAY_ENV = env.text("RELAY_ENV") or ("development" if DEBUG else "production")  # policies prefer by it
 SECRET_KEY = env.text("RELAY_SECRET_KEY")
 RELAY_KEY_PEPPER = env.text("RELAY_KEY_PEPPER")
 ALLOWED_HOSTS = env.names("RELAY_ALLOWED_HOSTS", "127.0.0.1,localhost" if DEBUG else "")

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from routing.core.policy import PolicyDocument, PolicyInvalid, Problem, parse
+from routing.core.policy import PolicyDocument, PolicyInvalid, Problem
+from routing.core.policy_reading import parse
 
 MAX_BYTES = 64 * 1024
 NO_FIELD = re.compile(r"line ([0-9]+)")  # the path of a problem that no field has

@@ -115,10 +115,9 @@ class Exchange:
         draft = self.draft
         draft.policy, draft.policy_version = plan.policy, plan.policy_version
         draft.bucket, draft.lane = plan.bucket, plan.lane
+        draft.strategy, draft.task = plan.strategy, plan.task
         draft.plan_json = plan.as_json()
-        draft.decision_trace_json += [
-            {"step": one.step, "subject": one.subject, "outcome": one.outcome, "why": one.why} for one in plan.reasons
-        ]
+        draft.decision_trace_json += plan.decision_trace()
         draft.reason = f"Rule {plan.rule}" if plan.rule else "Policy defaults"
         self._span("Choose route", "decision", started, clock, policy=f"{plan.policy} v{plan.policy_version}")
 

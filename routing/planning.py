@@ -1,13 +1,14 @@
-"""From a request to its plan: the route and policy of the snapshot, the features, the clock."""
+"""From a request to its plan: the route and policy of the snapshot, the features, the surroundings."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from routing.core.features import Features
-from routing.core.plan import ActivePolicy, Clock, make_plan
+from routing.core.plan import ActivePolicy, Surroundings, make_plan
 from routing.core.request import ANY_MODEL, InvalidRequest
-from routing.core.split import Split, split_of, sticks_to
+from routing.core.split import Split, draw_of, split_of, sticks_to
+from routing.core.tasks import task_of
 from routing.exchange import Exchange
 from routing.runtime import Runtime
 from routing.snapshot import ModelNotFound, RouteEntry, Snapshot
@@ -21,6 +22,7 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     candidates = entry.candidates.get(exchange.kind.serves)
     if candidates is None:
         raise InvalidRequest(f"“{request.model[:200]}” does not serve {exchange.kind.serves}.", "model")
+    task = task_of(request.metadata, request.body)
     features = Features(
         model=entry.target,
         key=caller.key_name,
@@ -28,10 +30,13 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
         output_tokens=request.max_tokens,
         metadata=request.metadata,
         split=_split(entry, exchange),
+        task=task.name,
+        task_why=task.why,
     )
     now = runtime.now()
-    clock = Clock(now, minutes_of_day(int(now // 60), snapshot.zones))
-    plan = make_plan(policy, features, request.body, candidates, runtime.health.current(), clock)
+    minutes = minutes_of_day(int(now // 60), snapshot.zones)
+    around = Surroundings(now, minutes, runtime.environment, draw_of(exchange.draft.id))
+    plan = make_plan(policy, features, request.body, candidates, runtime.health.current(), around)
     exchange.planned(plan, started, runtime.clock())
 
 

@@ -57,6 +57,7 @@ class Runtime:
         self.loaded = asyncio.Event()
         self.door = Door(settings.RELAY_KEY_PEPPER, settings.RELAY_DEV_OPEN_TENANT)
         self.queue_timeout_s = float(settings.RELAY_QUEUE_TIMEOUT_S)
+        self.environment = settings.RELAY_ENV
         self.health = EvidenceBoard()
         self.traffic, self.retries, self.hedges = Traffic(), RETRIES, HEDGES
         self.redis = Trips(settings.REDIS_URL)

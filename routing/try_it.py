@@ -4,13 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from routing.core.features import Features, estimate_tokens
-from routing.core.plan import ActivePolicy, Candidate, Clock, make_plan
+from routing.core.plan import ActivePolicy, Candidate, Surroundings, make_plan
 from routing.core.policy import PolicyDocument
 from routing.core.request import InvalidRequest
+from routing.core.tasks import task_of
 from routing.models import Route
-from routing.planning import minutes_of_day
+from routing.planning import draw_of, minutes_of_day
 from routing.snapshot import candidate_of
 from tenants.models import Tenant
 
@@ -30,7 +32,10 @@ def try_policy(
     """plan_json with ``reasons``; {"error": sentence} if the request would be refused. Health counts as good."""
     zones = tuple(sorted({"UTC"} | {rule.when.hours.timezone for rule in document.rules if rule.when.hours}))
     now = datetime.now(UTC).timestamp()
-    features = Features(model, key, estimate_tokens(prompt) + 4, max_tokens, metadata)
+    task = task_of(metadata, {"messages": [{"role": "user", "content": prompt}]})
+    features = Features(
+        model, key, estimate_tokens(prompt) + 4, max_tokens, metadata, task=task.name, task_why=task.why
+    )
     candidates = _candidates(tenant, model)
     if candidates is None:
         return {"error": f"There is no route named “{model}”."}
@@ -41,12 +46,12 @@ def try_policy(
             {},
             candidates,
             {},
-            Clock(now, minutes_of_day(int(now // 60), zones)),
+            Surroundings(now, minutes_of_day(int(now // 60), zones), settings.RELAY_ENV, draw_of(prompt)),
         )
     except InvalidRequest as error:
         return {"error": str(error)}
     result: dict[str, Any] = orjson.loads(orjson.dumps(plan.as_json()))
-    result["reasons"] = orjson.loads(orjson.dumps(plan.reasons))
+    result["reasons"] = plan.decision_trace()
     return result
 
 
@@ -57,4 +62,4 @@ def _candidates(tenant: Tenant | None, model: str) -> list[Candidate] | None:
     if route is None:
         return None
     route = route.alias_of or route
-    return [candidate_of(step.deployment) for step in route.steps.select_related("deployment__provider")]
+    return [candidate_of(step.deployment, step.share) for step in route.steps.select_related("deployment__provider")]

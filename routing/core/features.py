@@ -14,7 +14,10 @@ TOKENS_PER_IMAGE = 765  # OpenAI's price of one 1024 x 1024 image
 @dataclass(frozen=True, slots=True)
 class Features:
     """Token counts are estimates. ``output_tokens`` is what the client asked for; None if it left that open, 0 if
-    nothing is generated (embeddings). ``split``: the side on which its route's split puts the request."""
+    nothing is generated (embeddings). ``split``: the side on which its route's split puts the request.
+
+    ``task`` and ``task_why`` come from ``tasks.task_of``.
+    """
 
     model: str
     key: str
@@ -22,6 +25,8 @@ class Features:
     output_tokens: int | None
     metadata: Mapping[str, str] = field(default_factory=dict)
     split: Split | None = None
+    task: str = "chat"
+    task_why: str = ""
 
 
 def estimate_tokens(text: str) -> int:

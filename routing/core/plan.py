@@ -1,62 +1,25 @@
 """Policy x request x health -> one explicit plan with its reasons. Pure: the same input gives the same plan."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from routing.core.evidence import NOTHING_KNOWN, Evidence
+from routing.core.candidate import Candidate as Candidate
+from routing.core.candidate import cost_microusd as cost_microusd
+from routing.core.evidence import Evidence
 from routing.core.features import Features
-from routing.core.policy import CacheRule, Hours, PolicyDocument, Rule, Settings, When, apply
-from routing.core.request import InvalidRequest
-from routing.core.split import Split
-from tenants.core.limits import Limit
+from routing.core.matching import first_match
+from routing.core.policy import CacheRule, PolicyDocument, Settings, apply
+from routing.core.reason import Reason
+from routing.core.scoring import Wanted
+from routing.core.strategies import Circumstances
+from routing.core.surroundings import Surroundings as Surroundings
+from routing.core.verdicts import Verdict, judge
 
 DEFAULT_OUTPUT_TOKENS = 256  # assumed for the bucket when the client leaves its limit open
-MICRO = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A deployment that a route may use. Prices are micro-dollars per million tokens."""
-
-    deployment: str
-    provider: str
-    model: str
-    context_window: int
-    price_in: int = 0
-    price_out: int = 0
-    capacity: int = 8
-    unavailable: str = ""  # why it cannot be used at all (disabled, no credential), else empty
-    share: int | None = None  # percent of a split
-    environments: tuple[str, ...] = ()  # where its provider is preferred; empty: everywhere
-    quality: int = 50  # 0 to 100
-    strengths: Mapping[str, float] = field(default_factory=dict, hash=False)  # task -> 0 to 1
-    typical_latency_ms: int = 1_000
-    neurons_in: int = 0  # per million tokens
-    neurons_out: int = 0
-    limits: tuple[Limit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    step: str
-    subject: str
-    outcome: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One candidate: ``first``, ``next`` (after those before it fail) or ``ruled out``."""
-
-    candidate: Candidate
-    position: int
-    verdict: str
-    why: str
-    est_cost_microusd: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +31,10 @@ class ExecutionPlan:
     params: Mapping[str, float]  # what Relay adds to the client's sampling parameters
     max_tokens: int
     cache: CacheRule
+    settings: Settings  # all that the policy says of this request
+    task: str
+    environment: str
+    arm: str  # the deployment that a draw chose: only its answers may be stored for this request; else empty
     attempts: tuple[Candidate, ...]
     candidates: tuple[Verdict, ...]
     policy: str
@@ -78,9 +45,8 @@ class ExecutionPlan:
     features: Features
 
     @property
-    def arm(self) -> str:
-        """The deployment that the route's split asks first: only its answers may be stored for this request."""
-        return self.features.split.arm if self.features.split else ""
+    def strategy(self) -> str:
+        return self.settings.strategy
 
     def as_json(self) -> dict[str, Any]:
         """plan_json of the trace. The reasons go into decision_trace_json."""
@@ -92,19 +58,13 @@ class ExecutionPlan:
             "params": self.params,
             "max_tokens": self.max_tokens,
             "cache": self.cache,
+            "strategy": self.strategy,
+            "weights": self.settings.weights if self.strategy == "scored" else None,
+            "task": self.task,
+            "environment": self.environment,
+            "arm": self.arm or None,
             "attempts": [item.deployment for item in self.attempts],
-            "candidates": [
-                {
-                    "deployment": item.candidate.deployment,
-                    "provider": item.candidate.provider,
-                    "model": item.candidate.model,
-                    "position": item.position,
-                    "verdict": item.verdict,
-                    "why": item.why,
-                    "est_cost_microusd": item.est_cost_microusd,
-                }
-                for item in self.candidates
-            ],
+            "candidates": [item.as_json() for item in self.candidates],
             "policy": self.policy,
             "policy_version": self.policy_version,
             "rule": self.rule,
@@ -112,20 +72,28 @@ class ExecutionPlan:
             "features": self.features,
         }
 
+    def decision_trace(self) -> list[dict[str, str]]:
+        """Each reason, then each candidate with its verdict."""
+        return [
+            {"step": one.step, "subject": one.subject, "outcome": one.outcome, "why": one.why} for one in self.reasons
+        ] + [
+            {"step": "candidate", "subject": one.candidate.deployment, "outcome": one.verdict, "why": one.why}
+            for one in self.candidates
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class ActivePolicy:
+    """``by_rule``: the settings under each rule, put together once and not for every request."""
+
     slug: str
     version: int
     document: PolicyDocument
+    by_rule: tuple[Settings, ...] = field(init=False, repr=False, compare=False)
 
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """``now`` in epoch seconds, and the minute of the day in each time zone that the policy names."""
-
-    now: float
-    minute_of_day: Mapping[str, int]
+    def __post_init__(self) -> None:
+        settings = tuple(apply(self.document.defaults, rule.then) for rule in self.document.rules)
+        object.__setattr__(self, "by_rule", settings)
 
 
 def make_plan(
@@ -134,27 +102,21 @@ def make_plan(
     asked: Mapping[str, Any],
     candidates: Sequence[Candidate],
     evidence: Mapping[str, Evidence],
-    clock: Clock,
+    around: Surroundings,
 ) -> ExecutionPlan:
     """``asked`` is the client's body. Raises InvalidRequest if no candidate can hold what was asked."""
     document = policy.document
     reasons: list[Reason] = []
     bucket = _bucket(document, features, reasons)
-    rule = _first_match(document.rules, features, bucket, clock, reasons)
-    settings = apply(document.defaults, rule.then) if rule else document.defaults
+    index = first_match(document.rules, features, bucket, around, reasons)
+    settings = document.defaults if index is None else policy.by_rule[index]
     max_tokens = _max_tokens(settings, features, reasons)
     params = _params(document, settings, asked, reasons) if features.output_tokens != 0 else {}
-    ordered = _arm_first(_ordered(candidates, settings), features.split, reasons)
-    verdicts = tuple(_judge(ordered, features, max_tokens, evidence, clock.now))
-    reasons += [Reason("candidate", item.candidate.deployment, item.verdict, item.why) for item in verdicts]
-    usable = tuple(item.candidate for item in verdicts if item.verdict != "ruled out")
-    if verdicts and not usable and all("context" in item.why for item in verdicts):
-        raise InvalidRequest(
-            f"About {features.input_tokens:,} input tokens and up to {max_tokens:,} output tokens do not fit the"
-            f" model's context of {max(item.candidate.context_window for item in verdicts):,} tokens.",
-            "messages",
-            "context_length_exceeded",
-        )
+    task = _task(settings, features, reasons)
+    ordered = _ordered(candidates, settings)
+    wanted = Wanted(features.input_tokens, max_tokens, task, around.environment)
+    given = Circumstances(settings, wanted, evidence, around.draw, features.split)
+    verdicts, arm = judge(ordered, given, around.now, reasons)
     return ExecutionPlan(
         bucket=bucket,
         tier=settings.tier,
@@ -163,20 +125,19 @@ def make_plan(
         params=params,
         max_tokens=max_tokens,
         cache=settings.cache,
-        attempts=usable,
+        settings=settings,
+        task=task,
+        environment=around.environment,
+        arm=arm,
+        attempts=tuple([item.candidate for item in verdicts if item.position]),
         candidates=verdicts,
         policy=policy.slug,
         policy_version=policy.version,
-        rule=rule.name if rule else None,
-        signature=_signature(settings, params, max_tokens, ordered, features.split.arm if features.split else ""),
+        rule=None if index is None else document.rules[index].name,
+        signature=_signature(settings, params, max_tokens, ordered, arm),
         reasons=tuple(reasons),
         features=features,
     )
-
-
-def cost_microusd(candidate: Candidate, tokens_in: int, tokens_out: int) -> int:
-    """Rounded up: a fraction of a micro-dollar counts as one."""
-    return -(-(tokens_in * candidate.price_in + tokens_out * candidate.price_out) // MICRO)
 
 
 def _bucket(document: PolicyDocument, features: Features, reasons: list[Reason]) -> str:
@@ -189,46 +150,6 @@ def _bucket(document: PolicyDocument, features: Features, reasons: list[Reason])
             return name
     reasons.append(Reason("bucket", "long", "chosen", f"{size[0].upper()}{size[1:]}: more than medium takes."))
     return "long"
-
-
-def _first_match(
-    rules: Sequence[Rule], features: Features, bucket: str, clock: Clock, reasons: list[Reason]
-) -> Rule | None:
-    for rule in rules:
-        miss = next(_misses(rule.when, features, bucket, clock), None)
-        if miss is None:
-            reasons.append(
-                Reason("rule", rule.name, "matched", "Everything under “when” holds; it is the first that does.")
-            )
-            return rule
-        reasons.append(Reason("rule", rule.name, "passed over", miss))
-    reasons.append(Reason("rule", "defaults", "matched", "No rule matched, so the policy's defaults apply."))
-    return None
-
-
-def _misses(when: When, features: Features, bucket: str, clock: Clock) -> Iterator[str]:
-    if when.bucket is not None and bucket not in when.bucket:
-        yield f"Bucket is {bucket}, not {' or '.join(when.bucket)}."
-    if when.model is not None and features.model not in when.model:
-        yield f"Model is {features.model}, not {' or '.join(when.model)}."
-    if when.key is not None and features.key not in when.key:
-        yield f"Key is {features.key}, not {' or '.join(when.key)}."
-    for name, value in when.metadata.items():
-        if features.metadata.get(name) != value:
-            yield f"Metadata {name} is {features.metadata.get(name, 'not set')}, not {value}."
-    if when.hours is not None and not _within(when.hours, clock):
-        yield f"It is not between {_clock(when.hours.start)} and {_clock(when.hours.end)} ({when.hours.timezone})."
-
-
-def _within(hours: Hours, clock: Clock) -> bool:
-    minute = clock.minute_of_day[hours.timezone]
-    if hours.start <= hours.end:
-        return hours.start <= minute < hours.end
-    return minute >= hours.start or minute < hours.end
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _max_tokens(settings: Settings, features: Features, reasons: list[Reason]) -> int:
@@ -265,49 +186,26 @@ def _ordered(candidates: Sequence[Candidate], settings: Settings) -> list[Candid
     return [by_name[name] for name in settings.candidates if name in by_name]
 
 
-def _arm_first(ordered: list[Candidate], split: Split | None, reasons: list[Reason]) -> list[Candidate]:
-    """A route's split decides who is asked first, whatever orders those behind."""
-    if split is None:
-        return ordered
-    arm = next((item for item in ordered if item.deployment == split.arm), None)
-    if arm is None:
-        reasons.append(Reason("split", split.arm, "passed over", f"{split.why} The policy does not name it."))
-        return ordered
-    reasons.append(Reason("split", split.arm, "chosen", split.why))
-    return [arm, *(item for item in ordered if item is not arm)]
-
-
-def _judge(
-    ordered: Sequence[Candidate], features: Features, max_tokens: int, evidence: Mapping[str, Evidence], now: float
-) -> Iterator[Verdict]:
-    """Usable ones first, those that failed lately behind them, the ruled out last."""
-    usable, doubtful, out = [], [], []
-    for item in ordered:
-        needed = features.input_tokens + max_tokens
-        known = evidence.get(item.deployment, NOTHING_KNOWN)
-        if item.unavailable:
-            out.append((item, item.unavailable))
-        elif features.input_tokens + 1 > item.context_window:
-            out.append((item, f"Its context of {item.context_window:,} tokens is too small for about {needed:,}."))
-        elif known.retry_at > now:
-            doubtful.append((item, f"{known.why}; tried last for {known.retry_at - now:.0f} s more."))
-        else:
-            usable.append((item, ""))
-    for position, (item, why) in enumerate(usable + doubtful):
-        verdict = "next" if position else "first"
-        said = why or ("First in order that can serve it." if position == 0 else "Tried if those before it fail.")
-        yield Verdict(item, position + 1, verdict, said, cost_microusd(item, features.input_tokens, max_tokens))
-    for item, why in out:
-        yield Verdict(item, 0, "ruled out", why, cost_microusd(item, features.input_tokens, max_tokens))
+def _task(settings: Settings, features: Features, reasons: list[Reason]) -> str:
+    if settings.task is not None:
+        reasons.append(Reason("task", settings.task, "chosen", "The policy says so."))
+        return settings.task
+    if features.task_why:
+        reasons.append(Reason("task", features.task, "chosen", features.task_why))
+    return features.task
 
 
 def _signature(
-    settings: Settings, params: Mapping[str, float], max_tokens: int, ordered: Sequence[Candidate], arm: str
+    settings: Settings, params: Mapping[str, float], max_tokens: int, candidates: Sequence[Candidate], arm: str
 ) -> str:
-    """What an answer depends on besides the request itself. Health is left out, so that a failover keeps the cache;
-    the arm of a split is part of it, so that no arm is measured by another's answers."""
+    """What an answer depends on besides the request itself.
+
+    Health and strategy are left out, so that a failover keeps the cache: any candidate's answer will do. Not so where
+    a draw decides between arms: an answer of one arm served to the other would blur what they are compared by, so the
+    arm counts, and answers of others are not stored for it.
+    """
     parts: list[Any] = [settings.tier, sorted(params.items()), max_tokens]
-    parts.append([(item.deployment, item.model) for item in ordered])
+    parts.append([(item.deployment, item.model) for item in candidates])
     if arm:
         parts.append(arm)
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:24]

@@ -84,6 +84,8 @@ def _facts(plan: dict[str, Any]) -> list[tuple[str, str]]:
         ("Rule", str(plan.get("rule") or "none, defaults")),
         ("Lane", str(plan.get("lane", "–"))),
         ("Tier", str(plan.get("tier", "–"))),
+        ("Task", str(plan.get("task") or "–")),
+        ("Strategy", str(plan.get("strategy", "–"))),
         ("Max tokens", f"{plan['max_tokens']:,}" if plan.get("max_tokens") else "–"),
         ("Cache", " and ".join(kinds) or "off"),
         ("Est. cost", "–" if cost is None else f"${cost / 1_000_000:.4f}" if cost else "$0"),

@@ -8,21 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.core.evidence import Evidence
+from routing.core.evidence import NOTHING_KNOWN, Evidence
 from routing.core.features import Features
 from routing.core.plan import (
     DEFAULT_OUTPUT_TOKENS,
     ActivePolicy,
     Candidate,
-    Clock,
     ExecutionPlan,
+    Surroundings,
     cost_microusd,
     make_plan,
 )
-from routing.core.policy import BucketLimit, Hours, PolicyDocument, Rule, Settings, When
+from routing.core.policy import BucketLimit, Canary, Hours, PolicyDocument, Rule, Settings, When
 from routing.core.request import InvalidRequest
+from routing.core.strategies import STRATEGIES, resting
+from routing.core.tasks import TASKS
+from routing.tests.cases import CANDIDATES, ENVIRONMENTS, EVIDENCES, NAMES
 
-NAMES = ["a", "b", "c", "d"]
 MODELS, KEYS = ["fast", "smart"], ["web", "batch"]
 NOW = 1000.0
 
@@ -39,6 +41,7 @@ WHENS = st.builds(
     key=some(KEYS),
     metadata=st.dictionaries(st.just("job"), st.sampled_from(["x", "y"])),
     hours=st.none() | st.builds(Hours, MINUTES, MINUTES, st.just("UTC")),
+    task=some(list(TASKS)),
 )
 THENS = st.fixed_dictionaries(
     {},
@@ -50,13 +53,22 @@ THENS = st.fixed_dictionaries(
         "temperature": st.floats(0, 2),
         "cache": st.fixed_dictionaries({}, optional={"exact": st.booleans(), "ttl_s": st.integers(1, 9)}),
         "candidates": st.lists(st.sampled_from([*NAMES, "unknown"]), min_size=1, unique=True).map(tuple),
+        "strategy": st.sampled_from(sorted(STRATEGIES)),
+        "weights": st.fixed_dictionaries({}, optional={"cost": st.floats(1, 100)}),
+        "task": st.sampled_from(TASKS),
     },
 )
 DOCUMENTS = st.builds(
     PolicyDocument,
     buckets=st.just({"short": BucketLimit(100, 100), "medium": BucketLimit(500, 500)}),
     profiles=st.just({"precise": {"temperature": 0.2, "top_p": 0.5}, "wild": {"temperature": 1.5}}),
-    defaults=st.builds(Settings, max_tokens=st.integers(1, 2000), decoding=st.sampled_from([None, "wild"])),
+    defaults=st.builds(
+        Settings,
+        max_tokens=st.integers(1, 2000),
+        decoding=st.sampled_from([None, "wild"]),
+        strategy=st.sampled_from(sorted(STRATEGIES)),
+        canary=st.just(Canary("a", 50)),
+    ),
     rules=st.lists(WHENS, max_size=4).flatmap(
         lambda whens: st.tuples(
             *(st.builds(Rule, st.just(f"r{i}"), st.just(when), THENS) for i, when in enumerate(whens))
@@ -70,29 +82,17 @@ FEATURES = st.builds(
     input_tokens=st.integers(1, 3000),
     output_tokens=st.none() | st.integers(1, 5000),
     metadata=st.dictionaries(st.just("job"), st.sampled_from(["x", "y"])),
-)
-CANDIDATES = st.lists(st.sampled_from(NAMES), unique=True).flatmap(
-    lambda names: st.tuples(
-        *(
-            st.builds(
-                Candidate,
-                st.just(name),
-                st.just("p"),
-                st.just(f"m-{name}"),
-                st.sampled_from([200, 100_000]),
-                price_in=st.integers(0, 10**7),
-                price_out=st.integers(0, 10**7),
-                unavailable=st.sampled_from(["", "", "Switched off."]),
-            )
-            for name in names
-        )
-    )
-)
-HEALTHS = st.dictionaries(
-    st.sampled_from(NAMES), st.builds(Evidence, retry_at=st.floats(0, 2000), why=st.just("Failed lately"))
+    task=st.sampled_from(TASKS),
+    task_why=st.sampled_from(["", "The request's metadata says so."]),
 )
 ASKED = st.fixed_dictionaries({}, optional={"temperature": st.none() | st.floats(0, 2), "top_p": st.floats(0, 1)})
-CLOCKS = MINUTES.filter(lambda minute: minute < 1440).map(lambda minute: Clock(NOW, {"UTC": minute}))
+AROUND = st.builds(
+    Surroundings,
+    now=st.just(NOW),
+    minute_of_day=st.integers(0, 1439).map(lambda minute: {"UTC": minute}),
+    environment=st.sampled_from(ENVIRONMENTS),
+    draw=st.floats(0, 1, exclude_max=True),
+)
 
 
 def plan_or_none(document: PolicyDocument, *rest: Any) -> ExecutionPlan | None:
@@ -104,7 +104,7 @@ def plan_or_none(document: PolicyDocument, *rest: Any) -> ExecutionPlan | None:
         return None
 
 
-EVERYTHING = st.tuples(DOCUMENTS, FEATURES, ASKED, CANDIDATES, HEALTHS, CLOCKS)
+EVERYTHING = st.tuples(DOCUMENTS, FEATURES, ASKED, CANDIDATES, EVIDENCES, AROUND)
 
 
 @given(EVERYTHING)
@@ -115,7 +115,7 @@ def test_every_request_gets_one_plan_and_the_same_again(case: Any) -> None:
     if plan is None:
         return
     assert (plan.policy, plan.policy_version) == ("p", 3)
-    orjson.dumps([plan.as_json(), plan.reasons])
+    orjson.dumps([plan.as_json(), plan.decision_trace()])
     if features.output_tokens is not None:
         assert plan.max_tokens <= features.output_tokens
     assert not {name for name, value in asked.items() if value is not None} & plan.params.keys()
@@ -131,16 +131,30 @@ def test_every_request_gets_one_plan_and_the_same_again(case: Any) -> None:
 
 @given(EVERYTHING)
 def test_health_changes_only_the_order_and_never_what_an_answer_depends_on(case: Any) -> None:
-    document, features, asked, candidates, health, clock = case
-    plan = plan_or_none(document, features, asked, candidates, health, clock)
-    healthy = plan_or_none(document, features, asked, candidates, {}, clock)
+    document, features, asked, candidates, evidence, around = case
+    plan = plan_or_none(*case)
+    healthy = plan_or_none(document, features, asked, candidates, {}, around)
     if plan is None or healthy is None:
         assert plan is healthy
         return
-    assert plan.signature == healthy.signature
+    assert (plan.signature, plan.arm) == (healthy.signature, healthy.arm)
     assert set(plan.attempts) == set(healthy.attempts)
-    failing = {name for name, item in health.items() if item.retry_at > clock.now}
-    assert list(plan.attempts) == sorted(healthy.attempts, key=lambda item: item.deployment in failing)
+    rest = [bool(resting(evidence.get(item.deployment, NOTHING_KNOWN), around.now)) for item in plan.attempts]
+    assert rest == sorted(rest)
+    if plan.strategy in ("ordered", "cheapest", "weighted", "canary"):
+        resters = {item.deployment for item, rests in zip(plan.attempts, rest, strict=True) if rests}
+        assert list(plan.attempts) == sorted(healthy.attempts, key=lambda item: item.deployment in resters)
+
+
+@given(EVERYTHING, st.floats(0, 1, exclude_max=True))
+def test_a_draw_counts_for_the_cache_only_by_the_arm_that_it_chose(case: Any, draw: float) -> None:
+    *rest, around = case
+    plan, other = plan_or_none(*case), plan_or_none(*rest, replace(around, draw=draw))
+    if plan is None or other is None:
+        assert plan is other
+        return
+    assert (plan.signature == other.signature) is (plan.arm == other.arm)
+    assert bool(plan.arm) <= (plan.strategy in ("weighted", "canary"))
 
 
 @given(EVERYTHING)
@@ -164,6 +178,9 @@ def test_the_first_matching_rule_wins_and_those_before_it_say_why_not(case: Any)
     assert without is None or without.rule is None
 
 
+KNOWN = {"a": Evidence(samples=80, p95_ms=700.0)}
+
+
 def plan_with(when: When, *, minute: int = 0, features: Features | None = None, **then: Any) -> ExecutionPlan:
     document = PolicyDocument(
         {"short": BucketLimit(100, 100), "medium": BucketLimit(500, 500)},
@@ -171,9 +188,11 @@ def plan_with(when: When, *, minute: int = 0, features: Features | None = None, 
         Settings(),
         (Rule("it", when, then),),
     )
-    candidates = [Candidate("a", "p", "m", 8192), Candidate("b", "p", "m", 8192)]
+    candidates = [Candidate("a", "p", "m", 8192), Candidate("b", "p", "m", 8192, price_in=1_000_000)]
     features = features or Features("fast", "web", 10, 10)
-    return make_plan(ActivePolicy("p", 1, document), features, {}, candidates, {}, Clock(NOW, {"UTC": minute}))
+    return make_plan(
+        ActivePolicy("p", 1, document), features, {}, candidates, KNOWN, Surroundings(NOW, {"UTC": minute})
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,6 +221,7 @@ def test_hours_may_run_over_midnight(start: int, end: int, minute: int, inside: 
         (When(bucket=("medium", "long")), "Bucket is short, not medium or long."),
         (When(model=("smart",)), "Model is fast, not smart."),
         (When(key=("batch",)), "Key is web, not batch."),
+        (When(task=("coding", "speed")), "Task is chat, not coding or speed."),
         (When(metadata={"job": "x"}), "Metadata job is not set, not x."),
         (When(hours=Hours(1320, 360)), "It is not between 22:00 and 06:00 (UTC)."),
     ],
@@ -240,6 +260,54 @@ def test_whatever_changes_an_answer_changes_the_signature() -> None:
         )
     }
     assert len(signatures) == 5  # all but the lane's
+
+
+def test_the_recorded_plan_holds_the_table_of_candidates_and_factors() -> None:
+    plan = plan_with(When(), strategy="scored", task="coding", weights={"cost": 60.0})
+    told = orjson.loads(orjson.dumps(plan.as_json()))
+    assert (told["strategy"], told["task"], told["environment"], told["arm"]) == (
+        "scored",
+        "coding",
+        "production",
+        None,
+    )
+    assert told["weights"] == {"cost": 60, "quota": 20, "health": 30, "latency": 10, "task": 15, "environment": 20}
+    first, second = told["candidates"]
+    assert first["factors"] == {
+        "cost": 60, "quota": 20, "health": 30, "latency": 7.41, "task": 7.5, "environment": 10, "total": 134.91,
+    }  # fmt: skip
+    assert (first["why"], first["within_limits"], first["p95_ms"]) == ("134.9 points.", True, 700)
+    assert first["facts"] == {
+        "price": 0, "quota_left": 1, "errors": 0, "latency_ms": 700, "strength": 0.5, "preference": 0.5,
+        "measured": True,
+    }  # fmt: skip
+    assert second["factors"]["cost"] == 40 and second["facts"]["measured"] is False
+    reasons = {(one["step"], one["subject"]): one["why"] for one in plan.decision_trace()}
+    assert reasons["task", "coding"] == "The policy says so."
+    assert reasons["candidate", "b"].endswith(" points.")
+
+
+def test_what_is_not_scored_has_no_factors() -> None:
+    told = plan_with(When()).as_json()
+    assert told["weights"] is None
+    assert not any("factors" in candidate for candidate in told["candidates"])
+
+
+def test_an_arm_tells_its_draw_and_keeps_a_cache_of_its_own() -> None:
+    plan = plan_with(When(), strategy="canary", canary=Canary("b", 5.0))
+    assert (plan.arm, [item.deployment for item in plan.attempts]) == ("b", ["b", "a"])
+    assert "Drawn 0.0 of 100; the canary b takes those under 5." in {reason.why for reason in plan.reasons}
+    assert plan.signature != plan_with(When()).signature
+
+
+def test_a_request_that_fits_no_context_is_the_clients_to_mend_unless_something_is_only_switched_off() -> None:
+    small, off = Candidate("a", "p", "m", 100), Candidate("b", "p", "m", 9000, unavailable="It is switched off.")
+    policy = ActivePolicy("p", 1, PolicyDocument({}, {}, Settings(), ()))
+    large, around = Features("fast", "web", 200, 10), Surroundings(NOW, {"UTC": 0})
+    with pytest.raises(InvalidRequest, match="context of 100 tokens"):
+        make_plan(policy, large, {}, [small], {}, around)
+    plan = make_plan(policy, large, {}, [small, off], {}, around)
+    assert plan.attempts == () and [item.verdict for item in plan.candidates] == ["ruled out", "ruled out"]
 
 
 def test_a_price_is_rounded_up() -> None:

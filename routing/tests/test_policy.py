@@ -6,13 +6,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.core.policy import CacheRule, Hours, PolicyDocument, PolicyInvalid, Settings, apply, parse
+from routing.core.policy import CacheRule, Canary, Hours, PolicyDocument, PolicyInvalid, Settings, Weights, apply
+from routing.core.policy_reading import parse
 
 DEMO = Path(__file__).parents[2] / "policies" / "policy.demo.yaml"
 BUCKETS = {
     "short": {"max_input_tokens": 100, "max_output_tokens": 100},
     "medium": {"max_input_tokens": 200, "max_output_tokens": 200},
 }
+NOTHING = {"cost": 0, "quota": 0, "health": 0, "latency": 0, "task": 0, "environment": 0}
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 ANYTHING = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner), max_leaves=15
@@ -71,6 +73,7 @@ def test_a_rule_overrides_field_by_field_also_inside_the_cache() -> None:
     base = Settings(tier="fast", cache=CacheRule(semantic=True, ttl_s=5))
     assert apply(base, {"lane": "long"}) == Settings(tier="fast", lane="long", cache=base.cache)
     assert apply(base, {"cache": {"exact": False}}).cache == CacheRule(exact=False, semantic=True, ttl_s=5)
+    assert apply(base, {"weights": {"cost": 50.0}}).weights == Weights(cost=50.0)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,24 @@ def test_a_rule_overrides_field_by_field_also_inside_the_cache() -> None:
         (document(defaults={"cache": {"ttl_s": 0}}), "defaults.cache.ttl_s"),
         (document(defaults={"cache": {"scope": "everybody"}}), "defaults.cache.scope"),
         (document(defaults={"cache": {"on": True}}), "defaults.cache.on"),
+        (document(defaults={"strategy": "random"}), "defaults.strategy"),
+        (document(defaults={"weights": {"luck": 5}}), "defaults.weights.luck"),
+        (document(defaults={"weights": {"cost": -1}}), "defaults.weights.cost"),
+        (document(defaults={"weights": {"cost": 101}}), "defaults.weights.cost"),
+        (document(defaults={"weights": NOTHING}), "defaults.weights"),
+        (document(defaults={"task": "gardening"}), "defaults.task"),
+        (document(defaults={"slo": 1}), "defaults.slo"),
+        (document(defaults={"slo": 99}), "defaults.slo"),
+        (document(defaults={"strategy": "canary"}), "defaults.canary"),
+        (document(defaults={"canary": "x"}), "defaults.canary"),
+        (document(defaults={"canary": {"share": 5}}), "defaults.canary.deployment"),
+        (document(defaults={"canary": {"deployment": "new"}}), "defaults.canary.share"),
+        (document(defaults={"canary": {"deployment": "New one", "share": 5}}), "defaults.canary.deployment"),
+        (document(defaults={"canary": {"deployment": "new", "share": 101}}), "defaults.canary.share"),
+        (document(defaults={"canary": {"deployment": "new", "share": -1}}), "defaults.canary.share"),
+        (rule(then={"strategy": "canary"}), "rules.0.then.canary"),
+        (rule(then={"weights": NOTHING}), "rules.0.then.weights"),
+        (rule(when={"task": "gardening"}), "rules.0.when.task"),
         (document(rules={}), "rules"),
         (document(rules=["x"]), "rules.0"),
         (document(rules=[{"then": {}}]), "rules.0.name"),
@@ -154,3 +175,26 @@ def test_a_good_document_takes_single_names_lists_and_whole_days() -> None:
     assert (when.bucket, when.model, when.key) == (("short", "long"), ("a",), ("k",))
     assert when.hours == Hours(0, 1440, "UTC")
     assert parse(document(rules=None, profiles=None)).rules == ()
+
+
+def test_a_rule_may_lean_on_the_defaults_for_its_canary_and_its_weights() -> None:
+    trial = {"deployment": "new-one", "share": 2.5}
+    policy = parse(
+        document(
+            defaults={"canary": trial, "weights": {**NOTHING, "cost": 40}},
+            rules=[
+                {"name": "trial", "when": {"task": ["coding", "chat"]}, "then": {"strategy": "canary", "slo": 0.999}},
+                {"name": "free", "then": {"strategy": "scored", "weights": {"task": 5}, "task": "speed"}},
+            ],
+        )
+    )
+    assert policy.defaults.canary == Canary("new-one", 2.5)
+    assert policy.rules[0].when.task == ("coding", "chat")
+    assert apply(policy.defaults, policy.rules[1].then).weights == Weights(40, 0, 0, 0, 5, 0)
+    with pytest.raises(PolicyInvalid, match=r"rules\.1\.then\.weights: are all 0"):
+        parse(
+            document(
+                defaults={"weights": {**NOTHING, "cost": 40}},
+                rules=[{"name": "a", "then": {}}, {"name": "b", "then": {"weights": {"cost": 0}}}],
+            )
+        )
