@@ -47,7 +47,7 @@ async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
 
 async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:
     """One call, entered into the trace and the health board however it ends."""
-    target = runtime.snapshot.targets[candidate.deployment]
+    target = runtime.snapshot.target(exchange.caller, candidate.deployment)
     payload = payload_for(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
     documents = cast(Groups, runtime.adapters[target.kind].chat(target, payload, stream=exchange.request.stream))
     started = runtime.clock()
@@ -64,12 +64,10 @@ async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -
         exchange.attempted(candidate, started, runtime.clock(), error=error)
         log.warning("attempt failed", extra={**exchange.named, "deployment": candidate.deployment, "code": error.code})
         if error.retryable:
-            runtime.health.failed(
-                candidate.deployment, str(error), now=runtime.now(), retry_after_s=error.retry_after_s
-            )
+            runtime.health.failed(candidate.circuit, str(error), now=runtime.now(), retry_after_s=error.retry_after_s)
         raise error from cause
     exchange.attempted(candidate, started, runtime.clock())
-    runtime.health.answered(candidate.deployment)
+    runtime.health.answered(candidate.circuit)
 
 
 async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups:

@@ -24,7 +24,7 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     )
     now = runtime.now()
     clock = Clock(now, minutes_of_day(int(now // 60), snapshot.zones))
-    plan = make_plan(policy, features, request.body, entry.candidates, runtime.health.current(), clock)
+    plan = make_plan(policy, features, request.body, entry.candidates_for(caller), runtime.health.current(), clock)
     exchange.planned(plan, started, runtime.clock())
 
 

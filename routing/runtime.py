@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import orjson
 import psycopg
 import psycopg_pool
@@ -29,6 +28,7 @@ from routing.errors import ErrorReply
 from routing.exchange import Exchange
 from routing.health import HealthBoard
 from routing.providers import adapters
+from routing.providers.outlet import Outlet
 from scheduling.client import LaneClient
 from tenants.auth import Caller, Door
 from tenants.live import listen
@@ -62,10 +62,8 @@ class Runtime:
         self._services: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30), auto_decompress=True, trust_env=False
-        )
-        self.adapters = adapters(self._http)
+        self._outlet = Outlet()
+        self.adapters = adapters(self._outlet)
         await self._pool.open()
         await self.lanes.start()
         self._services = [
@@ -79,7 +77,7 @@ class Runtime:
         for service in self._services:
             service.cancel()
         await self.lanes.stop()
-        await self._http.close()
+        await self._outlet.aclose()
         await self._pool.close()
         await self.redis.close()
 

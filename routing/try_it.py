@@ -9,6 +9,7 @@ from routing.core.features import Features, estimate_tokens
 from routing.core.plan import ActivePolicy, Candidate, Clock, make_plan
 from routing.core.policy import PolicyDocument
 from routing.core.request import InvalidRequest
+from routing.credentials import stored_credentials
 from routing.models import Route
 from routing.planning import minutes_of_day
 from routing.snapshot import candidate_of
@@ -56,4 +57,6 @@ def _candidates(tenant: Tenant | None, model: str) -> list[Candidate] | None:
     route = (routes.filter(tenant=tenant).first() if tenant else None) or routes.filter(tenant=None).first()
     if route is None:
         return None
-    return [candidate_of(step.deployment) for step in route.steps.select_related("deployment__provider")]
+    stored = stored_credentials()
+    steps = route.steps.select_related("deployment__provider")
+    return [candidate_of(step.deployment, tenant_id=tenant.pk if tenant else None, stored=stored) for step in steps]

@@ -29,6 +29,7 @@ class Candidate:
     price_out: int = 0
     capacity: int = 8
     unavailable: str = ""  # why it cannot be used at all (disabled, no credential), else empty
+    account: str = ""  # the id of the tenant whose own credential is used; empty: the platform's
     share: int | None = None  # percent of a split
     environments: tuple[str, ...] = ()  # where its provider is preferred; empty: everywhere
     quality: int = 50  # 0 to 100
@@ -37,6 +38,11 @@ class Candidate:
     neurons_in: int = 0  # per million tokens
     neurons_out: int = 0
     limits: tuple[Limit, ...] = ()
+
+    @property
+    def circuit(self) -> str:
+        """What evidence is kept for: a tenant's own account may fail while the platform's works, and the reverse."""
+        return f"{self.deployment}@{self.account}" if self.account else self.deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +272,7 @@ def _judge(
     usable, doubtful, out = [], [], []
     for item in ordered:
         needed = features.input_tokens + max_tokens
-        known = evidence.get(item.deployment, NOTHING_KNOWN)
+        known = evidence.get(item.circuit, NOTHING_KNOWN)
         if item.unavailable:
             out.append((item, item.unavailable))
         elif features.input_tokens + 1 > item.context_window:

@@ -17,6 +17,7 @@ class Target:
     model: str
     base_url: str
     credential: str = field(default="", repr=False)
+    allow_private: bool = False  # whether its address may be loopback or private
     connect_s: float = 2.0
     ttft_s: float = 30.0
     idle_s: float = 30.0

@@ -1,37 +1,53 @@
 """HTTP as all adapters need it: aiohttp's failures and a provider's refusals become a ProviderError."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from routing.providers.base import MAX_ANSWER_BYTES, ProviderError, Target
+from routing.providers.outlet import AddressRefused, Outlet
 
 ERROR_BYTES = 64 * 1024
 CLIENTS_FAULT = {400, 413, 415, 422}
+LONGEST_RETRY_S = 1e6
 
 
 @asynccontextmanager
 async def post(
-    session: aiohttp.ClientSession, target: Target, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    outlet: Outlet, target: Target, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The response of a POST if it is 200. No redirect is followed: it could carry the credential elsewhere."""
+    """The response of a POST below the target's base URL if it is 200."""
+    url = target.base_url.rstrip("/") + path
+    async with send(outlet, target, url, written(payload), headers) as response:
+        yield response
+
+
+@asynccontextmanager
+async def send(
+    outlet: Outlet, target: Target, url: str, data: bytes, headers: Mapping[str, str]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """No redirect is followed: it could carry the credential elsewhere."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=target.connect_s)  # routing/attempts.py times the rest
-    data = _written(payload)
     try:
-        async with session.post(
-            target.base_url.rstrip("/") + path,
+        async with outlet.to(target).post(
+            URL(url, encoded=True),  # as it stands: it may be signed
             data=data,
             headers={"Content-Type": "application/json", **headers},
             timeout=timeout,
             allow_redirects=False,
         ) as response:
             if response.status != 200:
-                raise await _refusal(response)
+                raise await _refusal(response, target)
             yield response
     except aiohttp.ClientConnectorError as error:
+        if isinstance(error.os_error, AddressRefused):
+            raise ProviderError("Its address is not allowed.", code="address_refused") from error
         raise ProviderError("Could not connect.", code="connection_failed") from error
     except TimeoutError as error:
         raise ProviderError("Did not answer in time.", code="timeout") from error
@@ -39,7 +55,7 @@ async def post(
         raise ProviderError(f"The connection broke ({type(error).__name__}).", code="connection_broken") from error
 
 
-def _written(payload: Mapping[str, Any]) -> bytes:
+def written(payload: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(payload)
     except orjson.JSONEncodeError:
@@ -62,10 +78,12 @@ async def read_all(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> ProviderError:
+async def _refusal(response: aiohttp.ClientResponse, target: Target) -> ProviderError:
     status = response.status
     message, param = _message(await response.content.read(ERROR_BYTES))
     if status in CLIENTS_FAULT:
+        for secret in filter(None, target.credential.split(":")):
+            message = message.replace(secret, "…")
         return ProviderError(
             message or "The provider refused the request.",
             code="provider_refused",
@@ -97,4 +115,11 @@ def _message(body: bytes) -> tuple[str, str | None]:
 
 
 def _seconds(header: str | None) -> float | None:
-    return float(header) if header and header.isdecimal() and len(header) < 7 else None
+    """Retry-After: seconds or an HTTP date (RFC 9110, 10.2.3); None for anything else."""
+    if not header:
+        return None
+    try:
+        seconds = float(header) if header.isdecimal() else parsedate_to_datetime(header).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, seconds) if seconds < LONGEST_RETRY_S else None

@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import aiohttp
 import orjson
 
 from routing.providers.base import ProviderError, Target
 from routing.providers.http import post, read_all, refused
+from routing.providers.outlet import Outlet
 
 OPTIONS = {
     "temperature": "temperature",
@@ -27,11 +27,11 @@ MAX_LINE_BYTES = 1024 * 1024
 
 
 class Ollama:
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
 
     async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
-        async with post(self._session, target, "/api/chat", to_ollama(payload, stream=stream), {}) as response:
+        async with post(self._outlet, target, "/api/chat", to_ollama(payload, stream=stream), {}) as response:
             if not stream:
                 yield [orjson.dumps(completion(_line(await read_all(response))))]
                 return

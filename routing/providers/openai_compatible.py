@@ -3,22 +3,21 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import aiohttp
-
 from routing.core.sse import DONE, EventTooLarge, SseReader
 from routing.providers.base import ProviderError, Target
 from routing.providers.http import post, read_all
+from routing.providers.outlet import Outlet
 
 
 class OpenAICompatible:
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
 
     async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
         if stream:
             payload = {**payload, "stream_options": {**(payload.get("stream_options") or {}), "include_usage": True}}
         headers = {"Authorization": f"Bearer {target.credential}"} if target.credential else {}
-        async with post(self._session, target, "/chat/completions", payload, headers) as response:
+        async with post(self._outlet, target, "/chat/completions", payload, headers) as response:
             if not stream:
                 yield [await read_all(response)]
                 return
