@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from routing.core.sse import EventTooLarge, SseReader
 from routing.providers.base import MAX_ANSWER_BYTES, ProviderError, Target
 from routing.providers.outlet import AddressRefused, Outlet
 
@@ -76,6 +77,24 @@ async def read_all(response: aiohttp.ClientResponse) -> bytes:
             raise ProviderError("The answer is over 16 MiB.", code="answer_too_large")
         parts.append(part)
     return b"".join(parts)
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ProviderError("The answer is not JSON.", code="garbage") from None
+    if not isinstance(document, dict):
+        raise ProviderError("The answer is not a JSON object.", code="garbage")
+    return document
+
+
+def feed(reader: SseReader, data: bytes) -> list[bytes]:
+    """The events that are whole now."""
+    try:
+        return reader.feed(data)
+    except EventTooLarge:
+        raise ProviderError("One event of the stream is over 1 MiB.", code="event_too_large") from None
 
 
 async def _refusal(response: aiohttp.ClientResponse, target: Target) -> ProviderError:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from routing.providers.base import ProviderError, Target
-from routing.providers.http import post, read_all, refused
+from routing.providers.http import post, read_all, read_object, refused
 from routing.providers.outlet import Outlet
 
 OPTIONS = {
@@ -124,12 +124,7 @@ class Reply:
 
 
 def _line(line: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise ProviderError("The answer is not JSON.", code="garbage") from None
-    if not isinstance(document, dict):
-        raise ProviderError("The answer is not a JSON object.", code="garbage")
+    document = read_object(line)
     if "error" in document:
         raise ProviderError(str(document["error"])[:500], code="provider_error")
     if not isinstance(document.get("message"), dict):

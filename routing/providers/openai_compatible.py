@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from routing.core.sse import DONE, EventTooLarge, SseReader
+from routing.core.sse import DONE, SseReader
 from routing.providers.base import ProviderError, Target
-from routing.providers.http import post, read_all
+from routing.providers.http import feed, post, read_all
 from routing.providers.outlet import Outlet
 
 
@@ -23,7 +23,7 @@ class OpenAICompatible:
                 return
             reader = SseReader()
             async for data in response.content.iter_any():
-                events = _feed(reader, data)
+                events = feed(reader, data)
                 if DONE in events:
                     if events[0] != DONE:
                         yield events[: events.index(DONE)]
@@ -31,10 +31,3 @@ class OpenAICompatible:
                 if events:
                     yield events
         raise ProviderError("The stream ended before its end was announced.", code="stream_cut")
-
-
-def _feed(reader: SseReader, data: bytes) -> list[bytes]:
-    try:
-        return reader.feed(data)
-    except EventTooLarge:
-        raise ProviderError("One event of the stream is over 1 MiB.", code="event_too_large") from None
