@@ -21,6 +21,7 @@ CREDENTIAL_ENV = RegexValidator(
 )
 
 
+ACCOUNT_ID = "ACCOUNT_ID"  # stands in an address where the customer's own belongs
 WORD = re.compile(r"[a-z0-9_-]{1,32}")
 MAX_PRICE_MICROUSD = 10_000 * 1_000_000  # per million tokens; no model costs a hundredth of it
 TASKS = ("chat", "reasoning", "coding", "speed")

@@ -3,6 +3,16 @@
 import django.core.validators
 from django.db import migrations, models
 
+from routing.resolving import refusal_at_save
+
+
+def keep_what_works(apps, schema_editor):
+    """Until now a provider could have any address: those that are private and in use stay so."""
+    for row in apps.get_model("routing", "Provider").objects.exclude(base_url=""):
+        if refusal_at_save(row.base_url, allow_private=False) and not refusal_at_save(row.base_url, allow_private=True):
+            row.allow_private = True
+            row.save(update_fields=["allow_private"])
+
 
 class Migration(migrations.Migration):
 
@@ -11,6 +21,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunPython(keep_what_works, migrations.RunPython.noop, elidable=True),
         migrations.AddField(
             model_name='deployment',
             name='price_by_hand',

@@ -9,14 +9,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from routing.documents import problems_of
-from routing.models import Deployment, Policy, Provider, Route, RouteCandidate
+from routing.models import Policy
+from routing.seeding import seed_catalogue
 from routing.services import import_policy
 from tenants.models import Tenant, User
 from tenants.services import create_tenant
 from traces.samples import write_samples
 
 DEMO_POLICY = settings.BASE_DIR / "policies" / "policy.demo.yaml"
-OLLAMA_MODEL = "llama3.2:1b"
 
 
 class Command(BaseCommand):
@@ -34,8 +34,7 @@ class Command(BaseCommand):
         seed_admin()
         with transaction.atomic():
             policy = seed_policy(Path(settings.POLICY_PATH or DEMO_POLICY))
-            seed_providers()
-            seed_routes(policy)
+            seed_catalogue(policy, os.environ)
         if new and samples:
             write_samples(tenant, count=samples)
         self.stdout.write(f"{'Seeded' if new else 'Nothing was missing for'} tenant default.")
@@ -63,58 +62,3 @@ def seed_policy(path: Path) -> Policy:
         note = f"Loaded from {path.name}"
         import_policy(tenant=None, slug="demo", text=text, activated=True, note=note, author="seed")
     return Policy.objects.get(tenant=None, slug="demo")
-
-
-def seed_providers() -> None:
-    ollama = os.environ.get("OLLAMA_HOST") or "http://127.0.0.1:11434"
-    seed_provider("ollama", "Ollama", Provider.Kind.OLLAMA, ollama if "://" in ollama else f"http://{ollama}")
-    embedded = os.environ.get("RELAY_EMBEDDED_LLM_URL")
-    if embedded:
-        seed_provider("embedded", "Embedded llama.cpp", Provider.Kind.OPENAI, embedded)
-    seed_provider("mock", "Mock", Provider.Kind.MOCK, "")
-
-
-def seed_provider(slug: str, name: str, kind: str, base_url: str) -> None:
-    """The address follows the environment (ports change); everything else belongs to who edits the row."""
-    provider, new = Provider.objects.get_or_create(
-        slug=slug, defaults={"name": name, "kind": kind, "base_url": base_url}
-    )
-    if not new and provider.base_url != base_url:
-        provider.base_url = base_url
-        provider.save(update_fields=["base_url"])
-
-
-DEPLOYMENTS: dict[str, dict[str, Any]] = {
-    "ollama-llama": {
-        "provider": "ollama",
-        "model": OLLAMA_MODEL,
-        "capacity": 4,
-        "context_window": 8192,
-        "connect_timeout_ms": 500,
-    },
-    "embedded-smollm2": {"provider": "embedded", "model": "smollm2-135m", "capacity": 4, "context_window": 2048},
-    "mock-fast": {
-        "provider": "mock",
-        "model": "mock-1",
-        "capacity": 64,
-        "context_window": 128_000,
-        "price_in_microusd": 150_000,
-        "price_out_microusd": 600_000,
-        "options": {"mean_ms": 40, "p95_ms": 120, "error_rate": 0.005, "seed": 7},
-    },
-}
-ROUTES = {"local-ollama": ["ollama-llama", "embedded-smollm2"], "mock": ["mock-fast"]}
-
-
-def seed_routes(policy: Policy) -> None:
-    providers = {provider.slug: provider for provider in Provider.objects.all()}
-    for slug, values in DEPLOYMENTS.items():
-        if values["provider"] in providers:
-            defaults = {**values, "provider": providers[values["provider"]]}
-            Deployment.objects.get_or_create(slug=slug, defaults=defaults)
-    deployments = {row.slug: row for row in Deployment.objects.filter(slug__in=DEPLOYMENTS)}
-    for name, steps in ROUTES.items():
-        route, new = Route.objects.get_or_create(tenant=None, name=name, defaults={"policy": policy})
-        for position, slug in enumerate(steps if new else []):
-            if slug in deployments:
-                RouteCandidate.objects.create(route=route, deployment=deployments[slug], position=position)
