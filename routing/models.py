@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from routing.core.policy import PolicyInvalid
+from routing.core.prices import MAX_PRICE_MICROUSD
 from routing.documents import read_policy
 from routing.resolving import refusal_at_save
 from routing.sealing import CannotOpen, unseal
@@ -23,7 +24,6 @@ CREDENTIAL_ENV = RegexValidator(
 
 ACCOUNT_ID = "ACCOUNT_ID"  # stands in an address where the customer's own belongs
 WORD = re.compile(r"[a-z0-9_-]{1,32}")
-MAX_PRICE_MICROUSD = 10_000 * 1_000_000  # per million tokens; no model costs a hundredth of it
 TASKS = ("chat", "reasoning", "coding", "speed")
 
 
