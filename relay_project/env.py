@@ -1,6 +1,7 @@
 """The environment, read once: typed, with the name of the variable in every error."""
 
 import os
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +31,24 @@ def number(name: str, default: int) -> int:
 
 def names(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def sealing_keys(name: str) -> dict[str, bytes]:
+    """``id:key,id:key``, each key 32 bytes in base64url, as {id: bytes} in that order. The error shows no key."""
+    found: dict[str, bytes] = {}
+    for number, item in enumerate(names(name), 1):
+        key_id, _, encoded = item.partition(":")
+        try:
+            key = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except ValueError:
+            key = b""
+        if len(key) != 32 or not key_id.isascii() or not key_id.isalnum() or key_id in found:
+            raise ImproperlyConfigured(
+                f"{name}: entry {number} must be ID:KEY, the id of letters and digits and given once, the key 32 random"
+                " bytes in base64url (python -c 'import secrets; print(secrets.token_urlsafe(32))')."
+            )
+        found[key_id] = key
+    return found
 
 
 def database(url: str, engine: str) -> dict[str, object]:

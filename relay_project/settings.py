@@ -25,6 +25,9 @@ for name, secret in {"RELAY_SECRET_KEY": SECRET_KEY, "RELAY_KEY_PEPPER": RELAY_K
         raise ImproperlyConfigured(f"{name} must be set to at least 32 random characters (or run `make dev`).")
 if SECRET_KEY == RELAY_KEY_PEPPER and not DEBUG:
     raise ImproperlyConfigured("RELAY_SECRET_KEY and RELAY_KEY_PEPPER must differ: one secret, one purpose.")
+RELAY_CREDENTIAL_KEYS = env.sealing_keys("RELAY_CREDENTIAL_KEYS")
+if any(secret and secret in env.text("RELAY_CREDENTIAL_KEYS") for secret in (SECRET_KEY, RELAY_KEY_PEPPER)):
+    raise ImproperlyConfigured("RELAY_CREDENTIAL_KEYS must hold keys of their own: one secret, one purpose.")
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("RELAY_ALLOWED_HOSTS must name the hosts that Relay answers for, separated by commas.")
 if DEBUG:

@@ -13,7 +13,7 @@ from routing.exchange import Exchange
 from routing.hedging import Groups, Race
 from routing.kinds import Chat
 from routing.line import Line, PassedOver
-from routing.providers.base import UNREACHABLE, ProviderError, Target
+from routing.providers.base import NOT_REACHED, UNREACHABLE, ProviderError, Target
 from routing.runtime import Runtime
 from scheduling.client import Ask, QueueFull
 
@@ -45,14 +45,14 @@ async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
         except ProviderError as error:
             if exchange.events or not error.retryable:
                 raise
-            last, reached = error, reached or error.code != UNREACHABLE
+            last, reached = error, reached or error.code not in NOT_REACHED
     if last is None and full is None and exchange.the_plan.attempts:
         raise line.nobody()
     raise full or ProvidersFailed(last, exchange.tries)
 
 
 def _asked(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
-    hedge_s = runtime.snapshot.targets[candidate.deployment].hedge_s
+    hedge_s = runtime.snapshot.target(exchange.caller, candidate.deployment).hedge_s
     if hedge_s is None or len(exchange.the_plan.attempts) == 1:
         return _admitted(runtime, exchange, line, candidate)
     return _hedged(runtime, exchange, line, candidate)
@@ -60,7 +60,7 @@ def _asked(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidat
 
 async def _hedged(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
     """The candidate, and the next one as well if there is no content in time. The rival does not wait for a slot."""
-    after_s = runtime.snapshot.targets[candidate.deployment].hedge_s
+    after_s = runtime.snapshot.target(exchange.caller, candidate.deployment).hedge_s
     assert after_s is not None
     async with Race[Candidate]() as race:
         race.enter(candidate, _admitted(runtime, exchange, line, candidate))
@@ -95,8 +95,8 @@ async def _admitted(
 
 
 async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:
-    """One call, entered into the trace and the health board however it ends."""
-    name, target = candidate.deployment, runtime.snapshot.targets[candidate.deployment]
+    """One call, entered into the trace and the evidence however it ends."""
+    name, target = candidate.circuit, runtime.snapshot.target(exchange.caller, candidate.deployment)
     kind, stream = exchange.kind, exchange.request.stream
     payload = kind.payload(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
     documents = cast(Groups, kind.documents(runtime.adapters[target.kind], target, payload, stream=stream))
@@ -116,7 +116,7 @@ async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -
     except (ProviderError, TimeoutError, *GARBAGE) as cause:
         error = _as_provider_error(cause)
         exchange.attempted(candidate, started, runtime.clock(), error=error)
-        log.warning("attempt failed", extra={**exchange.named, "deployment": name, "code": error.code})
+        log.warning("attempt failed", extra={**exchange.named, "deployment": candidate.deployment, "code": error.code})
         _note_failure(runtime, name, error)
         raise error from cause
     ended = runtime.clock()

@@ -17,7 +17,7 @@ from routing.core.request import ChatRequest
 from routing.core.usage import Asked, choices_of, spend_of
 from routing.errors import ErrorReply
 from routing.kinds import KINDS, Chat
-from routing.providers.base import UNREACHABLE, ProviderError
+from routing.providers.base import NOT_REACHED, ProviderError
 from routing.snapshot import RouteEntry
 from scheduling.client import Grant, QueueFull
 from tenants.auth import Caller
@@ -280,7 +280,7 @@ class Exchange:
             "hedge": candidate.deployment == self.rival,
         }
         draft.attempts_json.append(entry)
-        if error is None or error.code != UNREACHABLE:
+        if error is None or error.code not in NOT_REACHED:
             self._charge(candidate, Spend(requests=1))
         why = f"Failed: {error.code}." if error else "Answered."
         if cancelled:

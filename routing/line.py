@@ -44,7 +44,7 @@ class Line:
         if why:
             self._pass_over(candidate, why)
             raise PassedOver(why)
-        state = self._runtime.health.asked(candidate.deployment, self._runtime.now())
+        state = self._runtime.health.asked(candidate.circuit, self._runtime.now())
         self._exchange.breakers[candidate.deployment] = state
         if state != "closed":
             why = "A pause of its breaker is over: this request is the probe."
@@ -74,7 +74,7 @@ class Line:
     def nobody(self) -> Exception:
         """Why nobody was asked: all have spent their limits, or the first of the others may be asked soon."""
         exchange = self._exchange
-        names = [one.deployment for one in exchange.the_plan.attempts if one.deployment not in exchange.exhausted]
+        names = [one.circuit for one in exchange.the_plan.attempts if one.deployment not in exchange.exhausted]
         spent = exhausted(exchange)
         if spent is not None and (exchange.uncounted or not names):
             return spent
@@ -83,7 +83,7 @@ class Line:
     def _why_not(self, candidate: Candidate) -> str:
         runtime = self._runtime
         alone = self._alone or not (self._left or self._passed_over)
-        return runtime.health.why_not(candidate.deployment, runtime.now(), alone=alone)
+        return runtime.health.why_not(candidate.circuit, runtime.now(), alone=alone)
 
     def _pass_over(self, candidate: Candidate, why: str) -> None:
         self._passed_over.append(candidate)

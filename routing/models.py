@@ -1,14 +1,19 @@
 """What may be asked and who may answer: providers, deployments, routes and versioned policies."""
 
+import re
 from typing import ClassVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
 from routing.core.policy import PolicyInvalid
+from routing.core.prices import MAX_PRICE_MICROUSD
 from routing.documents import read_policy
+from routing.resolving import refusal_at_save
+from routing.sealing import CannotOpen, unseal
 from tenants.models import SLUG, Quota, Tenant, check_timezone
 
 ROUTE_NAME = RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$", "Use letters, digits and . _ : / -, at most 128.")
@@ -18,6 +23,11 @@ RESERVED_PATHS = frozenset(
 CREDENTIAL_ENV = RegexValidator(
     r"^[A-Z][A-Z0-9_]*_API_KEY$", "The name of an environment variable that ends with _API_KEY."
 )
+
+
+ACCOUNT_ID = "ACCOUNT_ID"  # stands in an address where the customer's own belongs
+WORD = re.compile(r"[a-z0-9_-]{1,32}")
+TASKS = ("chat", "reasoning", "coding", "speed")
 
 
 class Provider(models.Model):
@@ -30,6 +40,8 @@ class Provider(models.Model):
         OLLAMA = "ollama", "Ollama"
         MINILM = "minilm", "MiniLM (embeddings, in the process)"
         MOCK = "mock", "Mock"
+
+    WITHOUT_ADDRESS: ClassVar = frozenset({Kind.MINILM, Kind.MOCK})
 
     slug = models.CharField(max_length=48, unique=True, validators=[SLUG])
     name = models.CharField(max_length=120)
@@ -63,8 +75,29 @@ class Provider(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self.kind not in (self.Kind.MOCK, self.Kind.MINILM) and not self.base_url:
-            raise ValidationError({"base_url": "Say where it is, for example http://127.0.0.1:11434."})
+        problems = {}
+        if self.kind not in self.WITHOUT_ADDRESS:
+            where = "Say where it is, for example http://127.0.0.1:11434."
+            address = self.base_url
+            problem = refusal_at_save(address, allow_private=self.allow_private) if address else where
+            problems["base_url"] = problem
+        if not _is_list_of_words(self.environments):
+            problems["environments"] = 'Must be a list of names like ["development"].'
+        if self.enabled and self.pk and not self._opens():
+            problems["enabled"] = (
+                "Its stored credential cannot be opened: enter it again or clear it, then switch it on."
+            )
+        problems = {name: problem for name, problem in problems.items() if problem}
+        if problems:
+            raise ValidationError(problems)
+
+    def _opens(self) -> bool:
+        """Of the platform's credential; those of tenants are theirs to enter again."""
+        row = self.credentials.filter(tenant=None).first()
+        try:
+            return row is None or bool(row.open())
+        except CannotOpen:
+            return False
 
 
 class Credential(models.Model):
@@ -93,6 +126,15 @@ class Credential(models.Model):
     def __str__(self) -> str:
         return f"{self.provider} …{self.hint}"
 
+    @property
+    def context(self) -> str:
+        """What the sealed text is bound to: its purpose and its row's owner."""
+        return f"provider-credential/{self.provider_id}/{self.tenant_id or 'platform'}"
+
+    def open(self) -> str:
+        """Raises CannotOpen."""
+        return unseal(settings.RELAY_CREDENTIAL_KEYS, self.sealed, self.context)
+
 
 class Deployment(models.Model):
     """A model at a provider, with its price, limits and capacity."""
@@ -113,10 +155,19 @@ class Deployment(models.Model):
     )
     context_window = models.PositiveIntegerField(default=8192, help_text="Tokens, input and output together.")
     price_in_microusd = models.PositiveBigIntegerField(
-        "price in", default=0, help_text="Micro-dollars per million input tokens."
+        "price in",
+        default=0,
+        validators=[MaxValueValidator(MAX_PRICE_MICROUSD)],
+        help_text="Micro-dollars per million input tokens.",
     )
     price_out_microusd = models.PositiveBigIntegerField(
-        "price out", default=0, help_text="Micro-dollars per million output tokens."
+        "price out",
+        default=0,
+        validators=[MaxValueValidator(MAX_PRICE_MICROUSD)],
+        help_text="Micro-dollars per million output tokens.",
+    )
+    price_by_hand = models.BooleanField(
+        "price set by hand", default=False, db_default=False, help_text="On: import_prices leaves it alone."
     )
     neurons_in = models.PositiveIntegerField(default=0, help_text="Neurons per million input tokens (Cloudflare).")
     neurons_out = models.PositiveIntegerField(default=0, help_text="Neurons per million output tokens (Cloudflare).")
@@ -156,8 +207,28 @@ class Deployment(models.Model):
         return self.slug
 
     def clean(self) -> None:
+        problems = {}
+        if not _are_strengths(self.strengths):
+            problems["strengths"] = f"Must be an object; its keys are of {', '.join(TASKS)}, its values 0 to 1."
         if self.provider_id and self.provider.kind == Provider.Kind.MINILM and self.serves != self.Serves.EMBEDDINGS:
-            raise ValidationError({"serves": "MiniLM makes embeddings only."})
+            problems["serves"] = "MiniLM makes embeddings only."
+        if not isinstance(self.options, dict):
+            problems["options"] = 'Must be an object like {"mean_ms": 200}.'
+        if problems:
+            raise ValidationError(problems)
+
+
+def _are_strengths(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return all(
+        name in TASKS and isinstance(grade, int | float) and not isinstance(grade, bool) and 0 <= grade <= 1
+        for name, grade in value.items()
+    )
+
+
+def _is_list_of_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and WORD.fullmatch(item) for item in value)
 
 
 class DeploymentLimit(models.Model):

@@ -19,7 +19,7 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     started = runtime.clock()
     snapshot, request, caller = runtime.snapshot, exchange.request, exchange.caller
     entry, policy = _chosen(snapshot, exchange)
-    candidates = entry.candidates.get(exchange.kind.serves)
+    candidates = entry.candidates_for(caller, exchange.kind.serves)
     if candidates is None:
         raise InvalidRequest(f"“{request.model[:200]}” does not serve {exchange.kind.serves}.", "model")
     task = task_of(request.metadata, request.body)

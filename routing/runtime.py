@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import orjson
 import psycopg
 import psycopg_pool
@@ -35,6 +34,7 @@ from routing.keeping import keep_forever
 from routing.kinds import KINDS
 from routing.metrics import count_request
 from routing.providers import adapters
+from routing.providers.outlet import Outlet
 from scheduling.client import LaneClient
 from tenants.auth import Caller, Door
 from tenants.holds import Account, Settlement
@@ -74,10 +74,8 @@ class Runtime:
         self._services: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30), auto_decompress=True, trust_env=False
-        )
-        self.adapters = adapters(self._http)
+        self._outlet = Outlet()
+        self.adapters = adapters(self._outlet)
         await self._pool.open()
         await self.lanes.start()
         self._services = [
@@ -93,7 +91,7 @@ class Runtime:
         for service in self._services:
             service.cancel()
         await self.lanes.stop()
-        await self._http.close()
+        await self._outlet.aclose()
         await self._pool.close()
         await self.health.share(self.redis.client, self.now())  # what this process saw outlives it
         with suppress(RedisAway):

@@ -1,15 +1,15 @@
 """Rows -> frozen values. A request is planned on one ``Snapshot``; a changed row makes a new one within a second."""
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from routing.core.plan import ActivePolicy, Candidate
 from routing.core.policy import PolicyInvalid
 from routing.core.split import problem_with
+from routing.credentials import Opened, Stored, credential_for, stored_credentials
 from routing.documents import read_policy
-from routing.models import Deployment, DeploymentLimit, Policy, PolicyVersion, Route
+from routing.models import ACCOUNT_ID, Deployment, DeploymentLimit, Policy, PolicyVersion, Route
 from routing.providers.base import Target
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
@@ -19,6 +19,9 @@ from tenants.models import Quota
 
 log = logging.getLogger("relay.snapshot")
 ANY_LENGTH = 2**31
+
+
+Candidates = Mapping[str, tuple[Candidate, ...]]
 
 
 class ModelNotFound(Exception):
@@ -44,18 +47,24 @@ class RouteEntry:
     """``tenant_id`` None: for everybody. ``target`` is the name of the route that an alias means, else its own.
 
     ``candidates`` by what is asked for (Deployment.serves); a kind that none of them serves is not there.
-    ``shares`` (percent by deployment) is empty without a split.
+    ``shares`` (percent by deployment) is empty without a split. ``own``: the candidates as they are for tenants with
+    credentials of their own, by tenant id.
     """
 
     name: str
     tenant_id: int | None
     policy: str
-    candidates: Mapping[str, tuple[Candidate, ...]]
+    candidates: Candidates
     created: int
     target: str
     path: str = ""
     sticky: str = "none"
     shares: Mapping[str, int] = field(default_factory=dict)
+    own: Mapping[int, Candidates] = field(default_factory=dict)
+
+    def candidates_for(self, caller: Caller, serves: str) -> tuple[Candidate, ...] | None:
+        """None: nobody here serves that."""
+        return self.own.get(caller.tenant_id, self.candidates).get(serves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class Snapshot:
     routes: Mapping[tuple[int | None, str], RouteEntry] = field(default_factory=dict)
     paths: Mapping[tuple[int | None, str], RouteEntry] = field(default_factory=dict)
     policies: Mapping[tuple[int | None, str], ActivePolicy] = field(default_factory=dict)
-    targets: Mapping[str, Target] = field(default_factory=dict)
+    targets: Mapping[tuple[int | None, str], Target] = field(default_factory=dict)
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     zones: tuple[str, ...] = ("UTC",)  # time zones that policies name
     limited: bool = False  # whether there is any limit at all
@@ -97,6 +106,10 @@ class Snapshot:
             raise PolicyNotFound(slug)
         return policy
 
+    def target(self, caller: Caller, deployment: str) -> Target:
+        """With the tenant's own credential, if it has one for that provider."""
+        return self.targets.get((caller.tenant_id, deployment)) or self.targets[None, deployment]
+
     def routes_of(self, caller: Caller) -> list[RouteEntry]:
         """What ``GET /v1/models`` lists: each name once, the tenant's own first in line for it."""
         names = {name: None for tenant, name in self.routes if tenant in (None, caller.tenant_id)}
@@ -113,15 +126,20 @@ class Snapshot:
 def load() -> Snapshot:
     """Reads every configuration row (ORM; runs on a thread, never on the event loop)."""
     deployments = {row.pk: row for row in Deployment.objects.select_related("provider").prefetch_related("limits")}
+    stored = stored_credentials()
     policies = _policies()
-    routes = _routes(deployments)
+    routes = _routes(deployments, stored)
     hours = [rule.when.hours for policy in policies.values() for rule in policy.document.rules if rule.when.hours]
     return Snapshot(
         callers=load_callers(),
         routes={(entry.tenant_id, entry.name): entry for entry in routes},
         paths={(entry.tenant_id, entry.path): entry for entry in routes if entry.path},
         policies=policies,
-        targets={row.slug: _target(row) for row in deployments.values()},
+        targets={
+            (tenant_id, row.slug): _target(row, credential_for(row.provider, tenant_id, stored))
+            for row in deployments.values()
+            for tenant_id in (None, *_owners(row.provider_id, stored))
+        },
         lanes={lane.slug: lane.config() for lane in Lane.objects.all()},
         zones=tuple(sorted({"UTC"} | {item.timezone for item in hours})),
         limited=any(limits_of_all()),
@@ -129,7 +147,7 @@ def load() -> Snapshot:
     )
 
 
-def _routes(deployments: Mapping[int, Deployment]) -> list[RouteEntry]:
+def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[RouteEntry]:
     """An alias has the policy, candidates and split of its target; it is left out with a target that is."""
     rows = {
         row.pk: row for row in Route.objects.filter(enabled=True).select_related("policy").prefetch_related("steps")
@@ -144,26 +162,29 @@ def _routes(deployments: Mapping[int, Deployment]) -> list[RouteEntry]:
                 name=row.name,
                 tenant_id=row.tenant_id,
                 policy=target.policy.slug,
-                candidates=_candidates(target, deployments),
+                candidates=_candidates(target, deployments, stored, row.tenant_id),
                 created=int(target.policy.created_at.timestamp()),
                 target=target.name,
                 path=row.path,
                 sticky=target.sticky,
                 shares=_shares(target, deployments),
+                own=_own_candidates(target, deployments, stored) if row.tenant_id is None else {},
             )
         )
     return entries
 
 
-def _candidates(route: Route, deployments: Mapping[int, Deployment]) -> dict[str, tuple[Candidate, ...]]:
+def _candidates(
+    route: Route, deployments: Mapping[int, Deployment], stored: Stored, tenant_id: int | None
+) -> dict[str, tuple[Candidate, ...]]:
     """For each kind all candidates, of which those of another kind cannot be used and say why."""
     steps = [(deployments[step.deployment_id], step.share) for step in route.steps.all()]
+    made = [(row, candidate_of(row, share, tenant_id=tenant_id, stored=stored)) for row, share in steps]
     served = {row.serves for row, _ in steps} or set(Deployment.Serves.values)
-    return {kind: tuple(_candidate_for(kind, row, share) for row, share in steps) for kind in served}
+    return {kind: tuple(_serving(kind, row, candidate) for row, candidate in made) for kind in served}
 
 
-def _candidate_for(kind: str, row: Deployment, share: int | None) -> Candidate:
-    candidate = candidate_of(row, share)
+def _serving(kind: str, row: Deployment, candidate: Candidate) -> Candidate:
     if row.serves != kind:
         return replace(candidate, unavailable=f"It serves {row.serves}, not {kind}.")
     if kind == Deployment.Serves.EMBEDDINGS:  # each text has to fit by itself, and only the provider can count
@@ -204,7 +225,20 @@ def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
     return found
 
 
-def candidate_of(row: Deployment, share: int | None = None) -> Candidate:
+def _own_candidates(route: Route, deployments: Mapping[int, Deployment], stored: Stored) -> dict[int, Candidates]:
+    """For each tenant with a credential for any of the route's providers, so that a request only looks them up."""
+    providers = {deployments[step.deployment_id].provider_id for step in route.steps.all()}
+    owners = {tenant_id for provider in providers for tenant_id in _owners(provider, stored)}
+    return {tenant_id: _candidates(route, deployments, stored, tenant_id) for tenant_id in owners}
+
+
+def _owners(provider_id: int, stored: Stored) -> list[int]:
+    return [tenant_id for provider, tenant_id in stored if provider == provider_id and tenant_id is not None]
+
+
+def candidate_of(row: Deployment, share: int | None = None, *, tenant_id: int | None, stored: Stored) -> Candidate:
+    """As it is for one tenant, or for everybody. The platform's limits do not bind a tenant's own account."""
+    own = tenant_id is not None and (row.provider_id, tenant_id) in stored
     return Candidate(
         deployment=row.slug,
         provider=row.provider.slug,
@@ -213,7 +247,8 @@ def candidate_of(row: Deployment, share: int | None = None) -> Candidate:
         price_in=row.price_in_microusd,
         price_out=row.price_out_microusd,
         capacity=row.capacity,
-        unavailable=_unavailable(row),
+        unavailable=_unavailable(row, credential_for(row.provider, tenant_id, stored)),
+        account=str(tenant_id) if own else "",
         share=share,
         environments=tuple(row.provider.environments),
         quality=row.quality,
@@ -221,7 +256,7 @@ def candidate_of(row: Deployment, share: int | None = None) -> Candidate:
         typical_latency_ms=row.typical_latency_ms,
         neurons_in=row.neurons_in,
         neurons_out=row.neurons_out,
-        limits=limits_of(row),
+        limits=() if own else limits_of(row),
     )
 
 
@@ -230,24 +265,25 @@ def _limit(row: DeploymentLimit) -> Limit:
     return Limit(f"d{row.pk}", row.metric, row.window, row.limit, timezone=row.timezone, deployment=deployment)
 
 
-def _unavailable(row: Deployment) -> str:
+def _unavailable(row: Deployment, credential: Opened) -> str:
     if not row.provider.enabled:
         return "Its provider is switched off."
     if not row.enabled:
         return "It is switched off."
-    if row.provider.credential_env and not os.environ.get(row.provider.credential_env):
-        return f"{row.provider.credential_env} is not set."
-    return ""
+    if ACCOUNT_ID in row.provider.base_url:
+        return f"Its address needs your account in place of {ACCOUNT_ID}."
+    return credential.problem
 
 
-def _target(row: Deployment) -> Target:
+def _target(row: Deployment, credential: Opened) -> Target:
     return Target(
         deployment=row.slug,
         provider=row.provider.slug,
         kind=row.provider.kind,
         model=row.model,
         base_url=row.provider.base_url,
-        credential=os.environ.get(row.provider.credential_env, "") if row.provider.credential_env else "",
+        credential=credential.secret,
+        allow_private=row.provider.allow_private,
         connect_s=row.connect_timeout_ms / 1000,
         ttft_s=row.ttft_timeout_ms / 1000,
         idle_s=row.idle_timeout_ms / 1000,

@@ -11,6 +11,7 @@ from routing.core.plan import ActivePolicy, Candidate, Surroundings, make_plan
 from routing.core.policy import PolicyDocument
 from routing.core.request import InvalidRequest
 from routing.core.tasks import task_of
+from routing.credentials import stored_credentials
 from routing.models import Route
 from routing.planning import draw_of, minutes_of_day
 from routing.snapshot import candidate_of
@@ -61,5 +62,9 @@ def _candidates(tenant: Tenant | None, model: str) -> list[Candidate] | None:
     route = (routes.filter(tenant=tenant).first() if tenant else None) or routes.filter(tenant=None).first()
     if route is None:
         return None
-    route = route.alias_of or route
-    return [candidate_of(step.deployment, step.share) for step in route.steps.select_related("deployment__provider")]
+    stored = stored_credentials()
+    steps = (route.alias_of or route).steps.select_related("deployment__provider")
+    return [
+        candidate_of(step.deployment, step.share, tenant_id=tenant.pk if tenant else None, stored=stored)
+        for step in steps
+    ]

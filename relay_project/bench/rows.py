@@ -50,7 +50,8 @@ def make_rows(*, port: int, upstream: int) -> tuple[Tenant, Server]:
     _, key = create_api_key(tenant=tenant, name="bench")
     for metric, window, limit in (("requests", "minute", 10_000_000), ("tokens", "day", 10_000_000_000)):
         Quota.objects.create(tenant=tenant, metric=metric, window=window, limit=limit, hard=True)
-    provider = Provider.objects.create(slug="bench", name="Bench", base_url=f"http://127.0.0.1:{upstream}/v1")
+    url = f"http://127.0.0.1:{upstream}/v1"
+    provider = Provider.objects.create(slug="bench", name="Bench", base_url=url, allow_private=True)
     deployment = Deployment.objects.create(
         slug="bench",
         provider=provider,

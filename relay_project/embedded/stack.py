@@ -57,6 +57,7 @@ def variables(ports: Mapping[str, int], secrets: Mapping[str, str], environ: Map
         "RELAY_DEV_OPEN_TENANT": "default",
         "RELAY_SECRET_KEY": secrets["secret_key"],
         "RELAY_KEY_PEPPER": secrets["key_pepper"],
+        "RELAY_CREDENTIAL_KEYS": f"dev:{secrets['credential_key']}",
         "RELAY_ADMIN_PASSWORD": secrets["admin_password"],
         "PORT": str(ports["PORT"]),
     }

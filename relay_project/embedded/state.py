@@ -19,6 +19,7 @@ SECRETS = {
     "redis_password": 24,
     "secret_key": 48,
     "key_pepper": 32,
+    "credential_key": 32,
     "admin_password": 12,
 }  # name -> random bytes
 

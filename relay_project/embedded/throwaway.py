@@ -35,6 +35,7 @@ class Throwaway:
             "RELAY_DEBUG": "1",
             "RELAY_SECRET_KEY": "only-for-tests-" + "x" * 40,
             "RELAY_KEY_PEPPER": "only-for-tests-" + "y" * 40,
+            "RELAY_CREDENTIAL_KEYS": "tests:" + "z" * 43,
         }
         if not os.environ.get("DATABASE_URL"):
             self._start_postgres(self._directory)

@@ -19,6 +19,7 @@ class Candidate:
     price_in: int = 0
     price_out: int = 0
     capacity: int = 8
+    account: str = ""  # the id of the tenant whose own credential is used; empty: the platform's
     unavailable: str = ""  # why it cannot be used at all (disabled, no credential), else empty
     share: int | None = None  # percent of a split
     environments: tuple[str, ...] = ()  # where its provider is preferred; empty: everywhere
@@ -28,6 +29,11 @@ class Candidate:
     neurons_in: int = 0  # per million tokens
     neurons_out: int = 0
     limits: tuple[Limit, ...] = ()
+
+    @property
+    def circuit(self) -> str:
+        """What evidence is kept for: a tenant's own account may fail while the platform's works, and the reverse."""
+        return f"{self.deployment}@{self.account}" if self.account else self.deployment
 
 
 def cost_microusd(candidate: Candidate, tokens_in: int, tokens_out: int) -> int:

@@ -75,14 +75,14 @@ def resting(known: Evidence, now: float) -> str:
 
 
 def ordered(candidates: Sequence[Candidate], given: Circumstances) -> Order:
-    return Order([Ranked(item, given.evidence.get(item.deployment, NOTHING_KNOWN)) for item in candidates])
+    return Order([Ranked(item, given.evidence.get(item.circuit, NOTHING_KNOWN)) for item in candidates])
 
 
 def scored(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     weights, wanted, evidence = given.settings.weights, given.wanted, given.evidence
     ranked, totals = [], []
     for item in candidates:
-        known = evidence.get(item.deployment, NOTHING_KNOWN)
+        known = evidence.get(item.circuit, NOTHING_KNOWN)
         facts = facts_of(item, known, wanted)
         points = points_of(facts, weights)
         ranked.append(Ranked(item, known, f"{points.total:.1f} points.", facts, points))
@@ -94,7 +94,7 @@ def cheapest(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     wanted, ranked = given.wanted, []
     for item in candidates:
         cost = cost_microusd(item, wanted.tokens_in, wanted.tokens_out)
-        known = given.evidence.get(item.deployment, NOTHING_KNOWN)
+        known = given.evidence.get(item.circuit, NOTHING_KNOWN)
         ranked.append((cost, Ranked(item, known, f"Costs {money(cost)} at most.")))
     return Order(_by_figure(ranked))
 
@@ -102,7 +102,7 @@ def cheapest(candidates: Sequence[Candidate], given: Circumstances) -> Order:
 def fastest_p95(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     ranked = []
     for item in candidates:
-        known = given.evidence.get(item.deployment, NOTHING_KNOWN)
+        known = given.evidence.get(item.circuit, NOTHING_KNOWN)
         ms, measured = latency_of(item, known)
         said = f"Its p95 is {duration(ms)}." if measured else f"It typically takes {duration(ms)}; not measured yet."
         ranked.append((ms, Ranked(item, known, said)))
@@ -112,7 +112,7 @@ def fastest_p95(candidates: Sequence[Candidate], given: Circumstances) -> Order:
 def slo_burn_aware(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     ranked = []
     for item in candidates:
-        known = given.evidence.get(item.deployment, NOTHING_KNOWN)
+        known = given.evidence.get(item.circuit, NOTHING_KNOWN)
         said = burning(known.burn, given.settings.slo)
         ranked.append((1.0 if said else 0.0, Ranked(item, known, said)))
     return Order(_by_figure(ranked))

@@ -75,7 +75,7 @@ def judge(
     behind = [(one, rest) for one, rest in zip(chosen.ranked, rests, strict=True) if rest]
     verdicts = [_placed(one, rest, place, given) for place, (one, rest) in enumerate(usable + behind, 1)]
     for item, why in out:
-        p95_ms = given.evidence.get(item.deployment, NOTHING_KNOWN).p95_ms
+        p95_ms = given.evidence.get(item.circuit, NOTHING_KNOWN).p95_ms
         verdicts.append(Verdict(item, 0, "ruled out", why, _est_cost(item, given.wanted), p95_ms))
     return tuple(verdicts), chosen.arm
 

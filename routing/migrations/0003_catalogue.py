@@ -148,11 +148,6 @@ class Migration(migrations.Migration):
             model_name='deploymentlimit',
             constraint=models.CheckConstraint(condition=models.Q(('limit__gt', 0)), name='deployment_limit_positive'),
         ),
-        # Model servers on this machine were allowed before there was a check.
-        migrations.RunSQL(
-            r"UPDATE routing_provider SET allow_private = true WHERE base_url ~ '^https?://(localhost|127\.)'",
-            migrations.RunSQL.noop,
-        ),
         announce_changes_of("routing_credential"),
         announce_changes_of("routing_deploymentlimit"),
     ]

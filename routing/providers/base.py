@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-UNREACHABLE = "connection_failed"  # the code of an attempt that no provider saw
+UNREACHABLE, ADDRESS_REFUSED = "connection_failed", "address_refused"
+NOT_REACHED = frozenset({UNREACHABLE, ADDRESS_REFUSED})  # codes of attempts that no provider saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Target:
     model: str
     base_url: str
     credential: str = field(default="", repr=False)
+    allow_private: bool = False  # whether its address may be loopback or private
     connect_s: float = 2.0
     ttft_s: float = 30.0
     idle_s: float = 30.0

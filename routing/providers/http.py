@@ -9,33 +9,48 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
-from routing.providers.base import MAX_ANSWER_BYTES, UNREACHABLE, ProviderError, Target
+from routing.core.sse import EventTooLarge, SseReader
+from routing.providers.base import ADDRESS_REFUSED, MAX_ANSWER_BYTES, UNREACHABLE, ProviderError, Target
+from routing.providers.outlet import AddressRefused, Outlet
 
 ERROR_BYTES = 64 * 1024
 SECONDS = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 CLIENTS_FAULT = {400, 413, 415, 422}
+LONGEST_RETRY_S = 1e6
 
 
 @asynccontextmanager
 async def post(
-    session: aiohttp.ClientSession, target: Target, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    outlet: Outlet, target: Target, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The response of a POST if it is 200. No redirect is followed: it could carry the credential elsewhere."""
+    """The response of a POST below the target's base URL if it is 200."""
+    url = target.base_url.rstrip("/") + path
+    async with send(outlet, target, url, written(payload), headers) as response:
+        yield response
+
+
+@asynccontextmanager
+async def send(
+    outlet: Outlet, target: Target, url: str, data: bytes, headers: Mapping[str, str]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """No redirect is followed: it could carry the credential elsewhere."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=target.connect_s)  # routing/attempts.py times the rest
-    data = _written(payload)
     try:
-        async with session.post(
-            target.base_url.rstrip("/") + path,
+        async with outlet.to(target).post(
+            URL(url, encoded=True),  # as it stands: it may be signed
             data=data,
             headers={"Content-Type": "application/json", **headers},
             timeout=timeout,
             allow_redirects=False,
         ) as response:
             if response.status != 200:
-                raise await _refusal(response)
+                raise await _refusal(response, target)
             yield response
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        if isinstance(getattr(error, "os_error", None), AddressRefused):
+            raise ProviderError("Its address is not allowed.", code=ADDRESS_REFUSED) from error
         raise ProviderError("Could not connect.", code=UNREACHABLE) from error
     except TimeoutError as error:
         raise ProviderError("Did not answer in time.", code="timeout") from error
@@ -43,7 +58,7 @@ async def post(
         raise ProviderError(f"The connection broke ({type(error).__name__}).", code="connection_broken") from error
 
 
-def _written(payload: Mapping[str, Any]) -> bytes:
+def written(payload: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(payload)
     except orjson.JSONEncodeError:
@@ -66,10 +81,30 @@ async def read_all(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> ProviderError:
+def read_object(raw: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ProviderError("The answer is not JSON.", code="garbage") from None
+    if not isinstance(document, dict):
+        raise ProviderError("The answer is not a JSON object.", code="garbage")
+    return document
+
+
+def feed(reader: SseReader, data: bytes) -> list[bytes]:
+    """The events that are whole now."""
+    try:
+        return reader.feed(data)
+    except EventTooLarge:
+        raise ProviderError("One event of the stream is over 1 MiB.", code="event_too_large") from None
+
+
+async def _refusal(response: aiohttp.ClientResponse, target: Target) -> ProviderError:
     status = response.status
     message, param = _message(await response.content.read(ERROR_BYTES))
     if status in CLIENTS_FAULT:
+        for secret in filter(None, target.credential.split(":")):
+            message = message.replace(secret, "…")
         return ProviderError(
             message or "The provider refused the request.",
             code="provider_refused",
@@ -101,12 +136,13 @@ def _message(body: bytes) -> tuple[str, str | None]:
 
 
 def _seconds(header: str | None) -> float | None:
-    """Retry-After: seconds (some say fractions) or a date."""
+    """Retry-After: seconds (some say fractions) or an HTTP date (RFC 9110, 10.2.3); None for anything else."""
     if not header:
         return None
     if SECONDS.fullmatch(header):
         return float(header)
     try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
+        seconds = parsedate_to_datetime(header).timestamp() - time.time()
+    except (ValueError, OverflowError):
         return None
+    return max(0.0, seconds) if seconds < LONGEST_RETRY_S else None

@@ -7,12 +7,12 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import aiohttp
 import orjson
 
 from routing.core.embeddings import inputs_of
 from routing.providers.base import ProviderError, Target
-from routing.providers.http import post, read_all, refused
+from routing.providers.http import post, read_all, read_object, refused
+from routing.providers.outlet import Outlet
 
 OPTIONS = {
     "temperature": "temperature",
@@ -28,11 +28,11 @@ MAX_LINE_BYTES = 1024 * 1024
 
 
 class Ollama:
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
 
     async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
-        async with post(self._session, target, "/api/chat", to_ollama(payload, stream=stream), {}) as response:
+        async with post(self._outlet, target, "/api/chat", to_ollama(payload, stream=stream), {}) as response:
             if not stream:
                 yield [orjson.dumps(completion(_line(await read_all(response))))]
                 return
@@ -55,7 +55,7 @@ class Ollama:
         body: dict[str, Any] = {"model": payload["model"], "input": inputs, "truncate": False}
         if payload.get("dimensions") is not None:
             body["dimensions"] = payload["dimensions"]
-        async with post(self._session, target, "/api/embed", body, {}) as response:
+        async with post(self._outlet, target, "/api/embed", body, {}) as response:
             return orjson.dumps(embeddings(_line(await read_all(response))))
 
 
@@ -150,12 +150,7 @@ class Reply:
 
 
 def _line(line: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise ProviderError("The answer is not JSON.", code="garbage") from None
-    if not isinstance(document, dict):
-        raise ProviderError("The answer is not a JSON object.", code="garbage")
+    document = read_object(line)
     if "error" in document:
         raise ProviderError(str(document["error"])[:500], code="provider_error")
     if not isinstance(document.get("message"), dict):

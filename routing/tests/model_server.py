@@ -1,16 +1,16 @@
 """A model server of tests: answers with bytes, cut where the test wants, and remembers what it was asked."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from routing.providers.base import Adapter, Target
+from routing.providers.outlet import Outlet
 
 
 @dataclass(slots=True)
@@ -37,12 +37,13 @@ class ModelServer:
 
 
 @asynccontextmanager
-async def serving(server: ModelServer, **target: Any) -> AsyncIterator[tuple[aiohttp.ClientSession, Target]]:
+async def serving(server: ModelServer, **target: Any) -> AsyncIterator[tuple[Outlet, Target]]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.handle)
-    async with TestServer(application, host="127.0.0.1") as running, aiohttp.ClientSession() as session:
+    async with TestServer(application, host="127.0.0.1") as running, aclosing(Outlet()) as outlet:
         url = str(running.make_url("/")).rstrip("/")
-        yield session, Target("d", "p", "kind", "model-x", target.pop("base_url", url), **target)
+        target = {"base_url": url, "allow_private": True, **target}
+        yield outlet, Target("d", "p", "kind", "model-x", **target)
 
 
 async def collect(adapter: Adapter, target: Target, payload: Mapping[str, Any], *, stream: bool) -> list[Any]:

@@ -30,7 +30,9 @@ class Stage:
         self.shells, self.fake, self.tenant = shells, fake, tenant
         self.http = httpx.Client(timeout=30)
         self._keys: dict[str, str] = {}
-        self._provider = Provider.objects.create(slug=unique("fake"), name="Fake", base_url=fake.url)
+        self._provider = Provider.objects.create(
+            slug=unique("fake"), name="Fake", base_url=fake.url, allow_private=True
+        )
 
     def close(self) -> None:
         self.http.close()

@@ -42,8 +42,8 @@ def lines(*documents: Any) -> bytes:
 
 
 async def ask(server: ModelServer, *, stream: bool = True, payload: Any = PAYLOAD) -> list[Any]:
-    async with serving(server) as (session, target):
-        return await collect(Ollama(session), target, payload, stream=stream)
+    async with serving(server) as (outlet, target):
+        return await collect(Ollama(outlet), target, payload, stream=stream)
 
 
 async def failure(parts: list[bytes], *, stream: bool = True, payload: Any = PAYLOAD, **more: Any) -> ProviderError:

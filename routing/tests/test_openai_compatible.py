@@ -1,15 +1,18 @@
 """The OpenAI-compatible adapter and what all adapters share of HTTP, against a server that misbehaves."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 
 from relay_project.embedded.ports import free_port
 from routing.providers.base import MAX_ANSWER_BYTES, ProviderError, Target
 from routing.providers.openai_compatible import OpenAICompatible
+from routing.providers.outlet import Outlet
 from routing.tests.model_server import ModelServer, collect, serving
 
 PAYLOAD = {"model": "model-x", "messages": [{"role": "user", "content": "Hello"}], "seed": 7}
@@ -19,8 +22,8 @@ WIRE = b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in EVENTS) +
 
 
 async def ask(server: ModelServer, *, stream: bool = False, payload: Any = PAYLOAD, **target: Any) -> list[Any]:
-    async with serving(server, **target) as (session, where):
-        return await collect(OpenAICompatible(session), where, payload, stream=stream)
+    async with serving(server, **target) as (outlet, where):
+        return await collect(OpenAICompatible(outlet), where, payload, stream=stream)
 
 
 async def failure(server: ModelServer, *, stream: bool = False, **more: Any) -> ProviderError:
@@ -82,10 +85,11 @@ async def test_an_answer_without_end_is_given_up() -> None:
 
 
 async def test_a_refused_connection_is_said_at_once() -> None:
-    async with aiohttp.ClientSession() as session:
-        target = Target("d", "p", "kind", "m", f"http://127.0.0.1:{free_port()}", credential="sk-secret")
+    url = f"http://127.0.0.1:{free_port()}"
+    async with aclosing(Outlet()) as outlet:
+        target = Target("d", "p", "kind", "m", url, credential="sk-secret", allow_private=True)
         with pytest.raises(ProviderError) as failed:
-            await collect(OpenAICompatible(session), target, PAYLOAD, stream=False)
+            await collect(OpenAICompatible(outlet), target, PAYLOAD, stream=False)
     assert (failed.value.code, failed.value.retryable) == ("connection_failed", True)
 
 
@@ -114,7 +118,17 @@ async def test_a_refusal_that_is_not_json_shows_nothing_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("30", 30.0), ("", None), ("soon", None), ("-1", None), ("9" * 12, None)]
+    ("header", "seconds"),
+    [
+        ("30", 30.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("9" * 12, None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 9999 07:28:00 GMT", None),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", None),
+    ],
 )
 async def test_too_many_requests_says_when_to_come_back(header: str, seconds: float | None) -> None:
     error = await failure(ModelServer(status=429, headers={"Retry-After": header}), stream=True)
@@ -125,6 +139,20 @@ async def test_too_many_requests_says_when_to_come_back(header: str, seconds: fl
 async def test_the_providers_own_trouble_lets_another_try_and_hides_its_words(status: int) -> None:
     error = await failure(ModelServer(status=status, parts=[b'{"error": "key sk-secret is wrong"}']))
     assert (str(error), error.retryable) == (f"Answered {status}.", True)
+
+
+async def test_too_many_requests_may_name_the_moment_to_come_back() -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    error = await failure(ModelServer(status=429, headers={"Retry-After": moment}))
+    assert error.retry_after_s is not None
+    assert 0 < error.retry_after_s <= 100
+
+
+async def test_a_provider_that_quotes_the_credential_is_not_quoted() -> None:
+    error = await failure(
+        ModelServer(status=400, parts=[b'{"error": "Key sk-secret is odd."}']), credential="sk-secret"
+    )
+    assert str(error) == "Key … is odd."
 
 
 async def test_a_redirect_is_not_followed() -> None:
