@@ -3,7 +3,6 @@ and tells the planner what is left of deployments' limits."""
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 from routing.evidence import EvidenceBoard
@@ -18,7 +17,9 @@ LOOK_EVERY, BEAT_EVERY = 4, 20  # ticks
 log = logging.getLogger("relay.keeping")
 
 
-async def keep_forever(ledger: Ledger, snapshot: Callable[[], Snapshot], board: EvidenceBoard) -> None:
+async def keep_forever(
+    ledger: Ledger, snapshot: Callable[[], Snapshot], board: EvidenceBoard, now: Callable[[], float]
+) -> None:
     """Run once in each web process; ends only when cancelled."""
     tick = 0
     while True:
@@ -26,7 +27,7 @@ async def keep_forever(ledger: Ledger, snapshot: Callable[[], Snapshot], board: 
             if tick % BEAT_EVERY == 0:
                 await ledger.beat()
             if snapshot().limited:
-                await _look(ledger, snapshot() if tick % LOOK_EVERY == 0 else Snapshot(), board, time.time())
+                await _look(ledger, snapshot() if tick % LOOK_EVERY == 0 else Snapshot(), board, now())
         except RedisAway:
             pass  # requests notice it themselves
         except Exception:
@@ -46,8 +47,14 @@ async def _look(ledger: Ledger, snapshot: Snapshot, board: EvidenceBoard, now: f
 
 
 def tell(board: EvidenceBoard, left: tuple[Left, ...], now: float) -> Left:
-    """The planner hears of the tightest limit of a deployment."""
+    """The planner hears of the tightest limit of a deployment. What a minute still allows is a rate, not a quota: it
+    is over or it is not."""
     tightest = min(left, key=lambda item: item.share)
-    until = 0.0 if tightest.share else now + tightest.resets_in_s
-    board.quota(tightest.limit.deployment, tightest.share, f"{tightest.said} used", until)
+    if tightest.share:
+        quotas = [item for item in left if item.limit.window != "minute"]
+        tightest = min(quotas, key=lambda item: item.share, default=tightest)
+        share = tightest.share if quotas else 1.0
+        board.quota(tightest.limit.deployment, share, f"{tightest.said} used", 0.0)
+    else:
+        board.quota(tightest.limit.deployment, 0.0, f"{tightest.said} used", now + tightest.resets_in_s)
     return tightest

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -36,6 +37,7 @@ from routing.metrics import count_request
 from routing.providers import adapters
 from routing.providers.outlet import Outlet
 from scheduling.client import LaneClient
+from scheduling.link import ChannelLayer
 from tenants.auth import Caller, Door
 from tenants.holds import Account, Settlement
 from tenants.ledger import Ledger
@@ -52,7 +54,9 @@ DRAIN_S = 5.0
 
 
 class Runtime:
-    def __init__(self) -> None:
+    def __init__(self, redis_url: str = "", layer: ChannelLayer | None = None) -> None:
+        """``layer`` must be its own: a channel layer serves one event loop."""
+        redis_url = redis_url or settings.REDIS_URL
         self.snapshot = snapshots.Snapshot()
         self.loaded = asyncio.Event()
         self.door = Door(settings.RELAY_KEY_PEPPER, settings.RELAY_DEV_OPEN_TENANT)
@@ -60,15 +64,15 @@ class Runtime:
         self.environment = settings.RELAY_ENV
         self.health = EvidenceBoard()
         self.traffic, self.retries, self.hedges = Traffic(), RETRIES, HEDGES
-        self.redis = Trips(settings.REDIS_URL)
+        self.redis = Trips(redis_url)
         spool = Spool(Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
-        self.ledger = Ledger(self.redis, sync_to_async(_rebuild_counters, thread_sensitive=False))
+        self.ledger = Ledger(self.redis, partial(sync_to_async(_rebuild_counters, thread_sensitive=False), redis_url))
         self.recorder = Recorder(self.redis, self.ledger, spool)
         self._pool = psycopg_pool.AsyncConnectionPool(
             settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
         )
         self.semantic = SemanticCache(self._pool)
-        layer = channel_layers.make_backend("default")  # its own: a layer serves one event loop
+        layer = layer or channel_layers.make_backend("default")
         self.lanes = LaneClient(layer, lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._services: list[asyncio.Task[None]] = []
@@ -82,7 +86,7 @@ class Runtime:
             asyncio.create_task(listen(settings.DATABASE_URL, self._reload)),
             asyncio.create_task(self.recorder.drain_forever()),
             asyncio.create_task(self.health.share_forever(self.redis.client, self.now)),
-            asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health)),
+            asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health, self.now)),
         ]
 
     async def stop(self) -> None:
@@ -110,8 +114,7 @@ class Runtime:
     def clock() -> float:
         return time.monotonic()
 
-    @staticmethod
-    def now() -> float:
+    def now(self) -> float:
         return time.time()
 
     def background(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
@@ -222,8 +225,8 @@ class Runtime:
         )
 
 
-def _rebuild_counters() -> bool:
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=1) as client:
+def _rebuild_counters(redis_url: str) -> bool:
+    with redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=1) as client:
         return rebuild(client, list(snapshots.limits_of_all()))
 
 

@@ -40,7 +40,7 @@ def rows() -> Any:
 
 
 def test_all_are_rows_that_could_have_been_saved_by_hand(policy: Policy) -> None:
-    seed_catalogue(policy, {"RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18081/v1"})
+    seed_catalogue({"demo": policy, "auto": policy}, {"RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18081/v1"})
     assert {row.slug for row in Provider.objects.all()} >= {seed.slug for seed in PROVIDERS}
     for row in (*Provider.objects.all(), *Deployment.objects.all(), *DeploymentLimit.objects.all()):
         row.full_clean()
@@ -53,11 +53,11 @@ def test_what_is_hosted_waits_for_its_credential_and_the_rest_is_ready(
 ) -> None:
     for seed in PROVIDERS:
         monkeypatch.delenv(seed.credential_env or "NONE_API_KEY", raising=False)
-    seed_catalogue(policy, {"RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18081/v1"})
+    seed_catalogue({"demo": policy, "auto": policy}, {"RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18081/v1"})
     monkeypatch.setenv("GROQ_API_KEY", "gsk-1")
     caller = Caller(1, "nobody", "nobody", "id", "name", keep_content=True)
     route, _ = snapshot.load().route(caller, "auto")
-    assert [(item.deployment, item.unavailable) for item in route.candidates] == [
+    assert [(item.deployment, item.unavailable) for item in route.candidates["chat"]] == [
         ("openrouter-deepseek-r1", "It needs a credential: store one or set OPENROUTER_API_KEY."),
         ("groq-llama-3-3-70b", ""),
         ("cloudflare-llama-3-1-8b", "Its address needs your account in place of ACCOUNT_ID."),
@@ -70,29 +70,29 @@ def test_what_is_hosted_waits_for_its_credential_and_the_rest_is_ready(
 
 def test_a_second_seed_changes_nothing(policy: Policy) -> None:
     environ = {"RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18081/v1", "CLOUDFLARE_ACCOUNT_ID": "a1"}
-    seed_catalogue(policy, environ)
+    seed_catalogue({"demo": policy, "auto": policy}, environ)
     first = rows()
-    seed_catalogue(policy, environ)
+    seed_catalogue({"demo": policy, "auto": policy}, environ)
     assert rows() == first
 
 
 def test_what_people_changed_stays(policy: Policy) -> None:
-    seed_catalogue(policy, {})
+    seed_catalogue({"demo": policy, "auto": policy}, {})
     Provider.objects.filter(slug="groq").update(base_url="https://groq.example.com/v1", enabled=False)
     Provider.objects.filter(slug="ollama").update(base_url="http://127.0.0.1:7777")
     Deployment.objects.filter(slug="openai-gpt-4o").update(price_in_microusd=1, quality=3)
     Deployment.objects.get(slug="groq-llama-3-3-70b").limits.all().delete()
     Route.objects.get(name="auto", tenant=None).steps.first().delete()  # type: ignore[union-attr]
     edited = rows()
-    seed_catalogue(policy, {})
+    seed_catalogue({"demo": policy, "auto": policy}, {})
     assert rows() == edited
 
 
 def test_addresses_follow_the_environment_where_it_names_them(policy: Policy) -> None:
-    seed_catalogue(policy, {})
+    seed_catalogue({"demo": policy, "auto": policy}, {})
     assert not Provider.objects.filter(slug="embedded").exists()
     seed_catalogue(
-        policy,
+        {"demo": policy, "auto": policy},
         {
             "OLLAMA_HOST": "127.0.0.1:9999",
             "RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18082/v1",
