@@ -78,7 +78,7 @@ def test_the_picture_and_the_table_say_the_same_as_the_json(
     assert "Flagged as foreign       100.0%" in shown
     assert "Learned from, so left out: abstract_algebra" in shown
     assert picture.read_text().startswith("<svg")
-    call_command("bench_routing")
+    call_command("bench_routing", no_color=True)
     assert "20 random halves" in capsys.readouterr().out
 
 

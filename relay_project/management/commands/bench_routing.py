@@ -66,7 +66,8 @@ Shares are of all measured prompts, 0 to 1. apgr is null where the strong model 
         if options["json"]:
             self.stdout.write(json.dumps(as_json(result, len(prompts.subjects), left_out, halves)))
         else:
-            self.stdout.write(text_chart(chart, Console(sys.stdout).paint))
+            paint = uncoloured if options["no_color"] else Console(sys.stdout).paint
+            self.stdout.write(text_chart(chart, paint))
             self.table(result, len(prompts.subjects), left_out, halves)
 
     def prepare(self, data: Path | None) -> tuple[TierModel, Prompts, list[str], Halves | None]:
@@ -118,6 +119,10 @@ def picture(result: Report, prompts: Prompts) -> Chart:
         level=KEEP * result.figures.strong_score,
         level_name=f"{KEEP:.0%} of the strong model's score",
     )
+
+
+def uncoloured(text: str, colour: int) -> str:
+    return text
 
 
 def as_json(result: Report, prompts: int, left_out: list[str], halves: Halves | None) -> dict[str, Any]:
