@@ -1,1 +1,1 @@
-"""What the router does with the seeded free tiers, shown by the real pipeline over mock providers and a virtual clock."""
+"""What the router does with the seeded free tiers: the real pipeline, mock providers, a virtual clock."""

@@ -58,7 +58,7 @@ SCENARIOS = (
     Scenario(
         "quota",
         "250 requests against 200 a day",
-        "OpenRouter grants 200 requests a day. The next provider in the failover order answers the other 50; none fails.",
+        "OpenRouter grants 200 requests a day. The next in the failover order answers the other 50; none fails.",
         (Asked("reasoning", REASONING),) * 250,
         policy=FAILOVER,
     ),
