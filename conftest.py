@@ -33,7 +33,7 @@ def unique(word: str) -> str:
     return f"{word}-{os.getpid()}-{next(_numbers)}"
 
 
-def eventually(look: Callable[[], T], *, within_s: float = 10.0) -> T:
+def eventually(look: Callable[[], T], *, within_s: float = 30.0) -> T:
     """The first truthy result; fails after the deadline with the last one."""
     deadline = time.monotonic() + within_s
     while not (result := look()):
