@@ -22,6 +22,7 @@ import uvicorn
 from relay_project.embedded.ports import free_port
 
 T = TypeVar("T")
+SignIn = Callable[..., Any]
 _numbers = itertools.count(1)
 
 
@@ -66,6 +67,24 @@ def tenant_b(committed: None) -> Any:
     from tenants.services import create_tenant
 
     return create_tenant(slug="globex", name="Globex")
+
+
+@pytest.fixture
+def sign_in(tenant_a: Any) -> SignIn:
+    from django.test import Client
+
+    from tenants.models import Membership, User
+
+    def enter(role: str | None, tenant: Any = tenant_a) -> Client:
+        """A browser of somebody with this role; None: platform staff."""
+        person = User.objects.create_user(unique("person"), is_staff=True, is_superuser=role is None)
+        if role is not None:
+            Membership.objects.create(user=person, tenant=tenant, role=role)
+        client = Client()
+        client.force_login(person)
+        return client
+
+    return enter
 
 
 @dataclass(frozen=True, slots=True)
