@@ -18,8 +18,13 @@ from urllib.request import urlopen
 
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, settings
 
 from relay_project.embedded.ports import free_port
+
+# How fast the machine is today decides no test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 T = TypeVar("T")
 SignIn = Callable[..., Any]
