@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Everything runs from .venv, which `make install` creates.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev dev demo test check format bench
+.PHONY: help install install-dev dev demo test soak check format bench
 ARGS ?=
 RUN := .venv/bin/python
 PRODUCTION_LIKE = RELAY_DEBUG=0 RELAY_ALLOWED_HOSTS=relay.example.com \
@@ -33,6 +33,9 @@ ifeq ($(strip $(ARGS)),)
 else
 	@$(RUN) -m pytest $(ARGS)
 endif
+
+soak: install-dev ## Kill servers under load again and again (minutes; ARGS="-k name" picks some)
+	@$(RUN) -m pytest -q -m soak $(ARGS)
 
 check: install-dev ## Everything that is checked without running tests
 	$(RUN) -m ruff format --check .

@@ -22,7 +22,12 @@ from hypothesis import HealthCheck, settings
 
 from relay_project.embedded.ports import free_port
 
+# How fast the machine is today decides no test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 T = TypeVar("T")
+SignIn = Callable[..., Any]
 _numbers = itertools.count(1)
 # Whether a property holds does not depend on how busy the machine is.
 settings.register_profile("relay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -70,6 +75,24 @@ def tenant_b(committed: None) -> Any:
     from tenants.services import create_tenant
 
     return create_tenant(slug="globex", name="Globex")
+
+
+@pytest.fixture
+def sign_in(tenant_a: Any) -> SignIn:
+    from django.test import Client
+
+    from tenants.models import Membership, User
+
+    def enter(role: str | None, tenant: Any = tenant_a) -> Client:
+        """A browser of somebody with this role; None: platform staff."""
+        person = User.objects.create_user(unique("person"), is_staff=True, is_superuser=role is None)
+        if role is not None:
+            Membership.objects.create(user=person, tenant=tenant, role=role)
+        client = Client()
+        client.force_login(person)
+        return client
+
+    return enter
 
 
 @dataclass(frozen=True, slots=True)

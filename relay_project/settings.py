@@ -131,7 +131,7 @@ CACHES = {
 }
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "BACKEND": "scheduling.layer.PatientLayer",
         # redis-py ends an idle worker's blocking read after 5 s unless told not to.
         "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "relay:channels", "expiry": 10},
     }

@@ -43,7 +43,8 @@ class PolicyAdmin(TenantOwnedAdmin):
 
     @admin.display(description="Policy", ordering="slug")
     def name_and_slug(self, policy: Policy) -> SafeString:
-        return format_html('{} <span class="relay-muted relay-small">{}</span>', policy.slug, policy.name)
+        name = "" if policy.name == policy.slug else policy.name
+        return format_html('{} <span class="relay-muted relay-small">{}</span>', policy.slug, name)
 
     @admin.display(description="Live", ordering="active_version")
     def live(self, policy: Policy) -> SafeString:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from channels.consumer import AsyncConsumer
 from channels.exceptions import ChannelFull
+from redis.exceptions import RedisError
 
 from scheduling.core.board import Board
 from scheduling.core.messages import Order, Report
@@ -39,3 +40,5 @@ class LanesConsumer(AsyncConsumer):  # type: ignore[misc]
             await self.channel_layer.send(channel, cast(dict[str, Any], order))
         except ChannelFull:
             log.warning("lanes: a web process does not read its orders")
+        except (RedisError, OSError) as error:
+            log.warning("lanes: an order is lost, Redis is away", extra={"error": str(error)})

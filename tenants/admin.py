@@ -174,7 +174,7 @@ class MembershipAdmin(TenantOwnedAdmin):
     @admin.display(description="Role", ordering="role")
     def role_words(self, membership: Membership) -> SafeString:
         name, _, meaning = ROLE_WORDS[membership.role]
-        return format_html('{} <span class="relay-dim">{}</span>', name, meaning)
+        return format_html('{}: <span class="relay-dim">{}</span>', name, meaning)
 
     @admin.display(description="Added", ordering="created_at")
     def added(self, membership: Membership) -> SafeString | str:
@@ -230,7 +230,7 @@ class MembershipAdmin(TenantOwnedAdmin):
 @admin.register(Tenant)
 class TenantAdmin(StaffAdmin):
     form = TenantRowForm
-    list_display: ClassVar = ["name", "slug", "content", "state", "created_at"]
+    list_display: ClassVar = ["name", "slug", "content", "state", "created"]
     search_fields: ClassVar = ["slug", "name"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -239,6 +239,10 @@ class TenantAdmin(StaffAdmin):
     @admin.display(description="State", ordering="active")
     def state(self, tenant: Tenant) -> SafeString:
         return pill("ok", "check", "Active") if tenant.active else pill("inactive", "block", "Off: all keys refused")
+
+    @admin.display(description="Created", ordering="created_at")
+    def created(self, tenant: Tenant) -> SafeString | str:
+        return when(tenant.created_at)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["slug"] if obj else []
@@ -261,7 +265,7 @@ class UserAdmin(DjangoUserAdmin, StaffAdmin):  # type: ignore[type-arg,misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "first_name", "last_name", "kind", "last_seen")
+    list_display = ("username", "email", "kind", "last_seen")
     list_filter = ("is_active", "is_superuser")
     filter_horizontal = ()
     fieldsets = (

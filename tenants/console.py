@@ -28,6 +28,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     """Links keep the tenant, no bulk actions, and what one may not see is not found."""
 
     actions = None
+    empty_value_display = "–"
     list_fullwidth = True
     compressed_fields = True
     list_per_page = 50

@@ -68,6 +68,7 @@ class Membership(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = "member"
         constraints: ClassVar = [models.UniqueConstraint(fields=["user", "tenant"], name="membership_once")]
 
     def __str__(self) -> str:

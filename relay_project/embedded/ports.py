@@ -1,5 +1,6 @@
 """The ports `make dev` listens on, all on 127.0.0.1: an environment variable for each."""
 
+import random
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -48,6 +49,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def lasting_port() -> int:
+    """A free port that stays so while its server is down: below those that outgoing connections are given."""
+    while not is_free(port := random.randrange(20_000, 30_000)):
+        pass
+    return port
 
 
 def _advice(variable: str, port: int) -> str:

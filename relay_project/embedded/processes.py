@@ -106,6 +106,7 @@ def _death_signal(number: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
     def ask() -> None:
+        signal.signal(number, signal.SIG_DFL)  # a script's background jobs are born ignoring SIGINT
         die_with_parent(number)
         if os.getppid() != parent:  # it died before we could ask
             os._exit(1)

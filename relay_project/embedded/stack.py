@@ -84,7 +84,7 @@ def relay_programs(environment: Mapping[str, str]) -> list[Program]:
         *("--no-access-log", "--timeout-graceful-shutdown", "3"),
     )
     celery = (
-        *("-W", "ignore::RuntimeWarning:celery.platforms"),  # its advice against root is no news here
+        *("-W", "ignore::Warning:celery.platforms"),  # its advice against root is no news here
         *("-m", "celery", "--quiet", "-A", "relay_project", "worker", "--beat", "--concurrency", "1"),
         *("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler", "--loglevel", "WARNING"),
     )

@@ -29,7 +29,7 @@ class Throwaway:
     _directory: Path | None = None
 
     def start(self) -> None:
-        self._directory = _directory()
+        self._directory = private_directory()
         self.environment = {
             "RELAY_STATE_DIR": str(self._directory),  # a `make dev` of this checkout is not found there
             "RELAY_DEBUG": "1",
@@ -86,7 +86,8 @@ def temporary_root() -> Path:
     return usual if postgres.server_user() is None or postgres.open_to_all(usual) else Path("/var/tmp")
 
 
-def _directory() -> Path:
+def private_directory() -> Path:
+    """A new temporary one; only PostgreSQL's user may pass through it, too."""
     directory = Path(tempfile.mkdtemp(prefix="relay-test-", dir=temporary_root()))
     directory.chmod(0o711 if postgres.server_user() else 0o700)
     return directory

@@ -106,7 +106,8 @@ def test_a_signal_ends_the_loop(supervisor: Supervisor) -> None:
             signal.signal(number, handler)
 
 
-def test_killing_the_supervisor_leaves_no_orphan() -> None:
+@pytest.mark.parametrize("shell", ["", "trap '' INT; "], ids=["terminal", "background job"])
+def test_killing_the_supervisor_leaves_no_orphan(shell: str) -> None:
     script = (
         "from relay_project.tests.test_supervisor import *\n"
         "s = Supervisor(Console())\n"
@@ -115,7 +116,8 @@ def test_killing_the_supervisor_leaves_no_orphan() -> None:
         "print(*(c.process.pid for c in s.children.values()), flush=True)\n"
         "s.run_until_stopped()\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    command = ["sh", "-c", f'{shell}exec "$@"', "sh", sys.executable, "-c", script]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     pids = [int(pid) for pid in process.stdout.readline().split()]
     assert len(pids) == 2

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from conftest import Shells, unique
+from routing.tests.own_stack import OwnStack, own_stack
 from routing.tests.stage import Stage
 from routing.tests.upstream import FakeProvider
 
@@ -27,3 +28,10 @@ def tenant_c(committed: None) -> Any:
 def base(request: pytest.FixtureRequest, shells: Shells) -> str:
     """Both shells, one after the other."""
     return shells.url(request.param)
+
+
+@pytest.fixture(scope="package")  # it takes 10 s to start
+def own() -> Iterator[OwnStack]:
+    """A Relay that tests may kill parts of; they leave it whole."""
+    with own_stack() as stack:
+        yield stack

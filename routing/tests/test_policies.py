@@ -1,38 +1,22 @@
 """Policies in the console: drafts, checks, activation, roll-back, two people at once; and who may do what."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from conftest import unique
+from conftest import SignIn, unique
 from routing import services
 from routing.models import Deployment, Policy, Provider, Route, RouteCandidate
-from tenants.models import Membership, Tenant, User
+from tenants.models import Membership, Tenant
 from tenants.services import create_api_key
 
 pytestmark = pytest.mark.django_db
 Role = Membership.Role
-SignIn = Callable[..., Client]
 TEXT = services.STARTER
 OTHER = TEXT.replace("max_tokens: 512", "max_tokens: 640")
 BROKEN = TEXT.replace("lane: short", "lane: middle")
-
-
-@pytest.fixture
-def sign_in(tenant_a: Tenant) -> SignIn:
-    def enter(role: str | None, tenant: Tenant = tenant_a) -> Client:
-        person = User.objects.create_user(unique("person"), is_staff=True, is_superuser=role is None)
-        if role is not None:
-            Membership.objects.create(user=person, tenant=tenant, role=role)
-        client = Client()
-        client.force_login(person)
-        return client
-
-    return enter
 
 
 @pytest.fixture

@@ -120,6 +120,7 @@ class Migration(migrations.Migration):
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='tenants.tenant')),
             ],
             options={
+                'verbose_name': 'member',
                 'constraints': [models.UniqueConstraint(fields=('user', 'tenant'), name='membership_once')],
             },
         ),

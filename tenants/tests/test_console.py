@@ -2,21 +2,19 @@
 
 import logging
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from conftest import unique
+from conftest import SignIn, unique
 from tenants import services
 from tenants.core.apikeys import key_id_of
 from tenants.models import ApiKey, Membership, Quota, Tenant, User
 
 pytestmark = pytest.mark.django_db
 Role = Membership.Role
-SignIn = Callable[..., Client]
 
 PAGES = ["tenants/apikey", "tenants/quota", "tenants/membership", "routing/policy", "routing/route", "routing/provider"]
 WRITERS = {
@@ -27,20 +25,6 @@ WRITERS = {
     "routing/route": {Role.ADMIN, Role.OWNER},
     "routing/provider": set(),
 }
-
-
-@pytest.fixture
-def sign_in(tenant_a: Tenant) -> SignIn:
-    def enter(role: str | None, tenant: Tenant = tenant_a) -> Client:
-        """A browser of somebody with this role; None: platform staff."""
-        person = User.objects.create_user(unique("person"), is_staff=True, is_superuser=role is None)
-        if role is not None:
-            Membership.objects.create(user=person, tenant=tenant, role=role)
-        client = Client()
-        client.force_login(person)
-        return client
-
-    return enter
 
 
 @pytest.fixture

@@ -69,8 +69,8 @@ def size(characters: int) -> str:
 
 
 def change(now: float | None, before: float | None) -> str:
-    """ "+12.4%" against the period before; empty where there is nothing to compare with."""
-    if now is None or not before:
+    """ "+12.4%" against the period before; empty where there was nothing, or next to nothing, to compare with."""
+    if now is None or not before or now > 10 * before:
         return ""
     ratio = (now - before) / before
     return f"{'+' if ratio >= 0 else '−'}{abs(ratio) * 100:,.1f}%"

@@ -44,7 +44,11 @@ def what_happened(facts: Facts) -> list[str]:
 
 
 def asked(facts: Facts) -> str:
-    start = f"The client asked for {name(facts.route)}" if facts.route else "The client sent a request without a model"
+    start = (
+        f"The client asked for {name(facts.route)}"
+        if facts.route
+        else "The client sent a request that Relay could not read"
+    )
     if not facts.policy:
         return start + "."
     text = f"{start}; policy {name(facts.policy)} v{facts.policy_version}"

@@ -93,7 +93,7 @@ def kpis(query: TraceQuery, now: Totals, before: Totals, series: Series) -> list
     def spark(values: Sequence[float | None]) -> str:
         return charts.line(values, width=100, height=28)
 
-    first = f"p50 {formats.duration(now.p50)} · first token p50 {formats.duration(now.ttft)}"
+    first = f"p50 {formats.duration(now.p50)} · first token {formats.duration(now.ttft)}"
     return [
         Kpi(
             "Requests",

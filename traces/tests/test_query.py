@@ -75,6 +75,7 @@ def test_numbers_read_as_people_write_them() -> None:
     )  # fmt: skip
     assert [formats.size(n) for n in (980, 12_400, 3_400_000)] == ["980 characters", "12 KB", "3.4 MB"]
     assert (formats.change(112, 100), formats.change(9, 10), formats.change(1, 0)) == ("+12.0%", "−10.0%", "")
+    assert (formats.change(10, 1), formats.change(11, 1)) == ("+900.0%", "")
     assert (formats.change_in_points(0.08, 0.071), formats.change_in_points(None, 1)) == ("+0.9 pt", "")
     assert (formats.change_in_duration(800, 980), formats.change_in_duration(None, 1)) == ("−180 ms", "")
 

@@ -210,6 +210,13 @@ def test_content_that_was_not_stored_names_the_setting(sign_in: SignIn, tenant_a
     assert "Traces keep" in text(sign_in(tenant_a), f"{LIST}{trace.pk}/")
 
 
+def test_a_request_that_could_not_be_read_blames_no_setting(sign_in: SignIn, tenant_a: Tenant) -> None:
+    refusal = {"error": {"message": "The body is not JSON."}}
+    trace = make_trace(tenant_a, outcome="rejected", status=400, request_json=None, response_json=refusal)
+    page = text(sign_in(tenant_a), f"{LIST}{trace.pk}/")
+    assert "Relay could not read the request" in page and "Traces keep" not in page
+
+
 def test_export_holds_the_filtered_rows_and_no_formula(sign_in: SignIn, tenant_a: Tenant) -> None:
     make_trace(tenant_a, prompt_line='=HYPERLINK("http://evil")', outcome="failed")
     make_trace(tenant_a)

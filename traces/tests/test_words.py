@@ -97,6 +97,8 @@ def test_waiting_degrading_and_refusing_name_the_lane() -> None:
 
 
 def test_a_story_without_plan_attempts_or_answer_is_still_told() -> None:
-    assert told(outcome="rejected", status=400, route="").startswith("The client sent a request without a model.")
+    assert told(outcome="rejected", status=400, route="").startswith(
+        "The client sent a request that Relay could not read."
+    )
     assert told(attempts=[{"deployment": "a", "outcome": "cancelled"}], outcome="cancelled").endswith("after 900 ms.")
     assert "(similarity" not in told(outcome="cached", cache="semantic", cached={"similarity": 0.9})

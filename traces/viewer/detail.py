@@ -178,6 +178,7 @@ def content(request: HttpRequest, trace: Trace) -> dict[str, Any]:
         "bodies": bodies,
         "curl": as_curl(request.build_absolute_uri("/v1/chat/completions"), asked) if asked is not None else "",
         "metadata_only": getattr(tenant_of(request), "content", "") == Tenant.Content.METADATA,
+        "unreadable": asked is None and answered is not None,
     }
 
 
