@@ -289,7 +289,8 @@ class Exchange:
 
     def answered(self, answer: dict[str, Any]) -> None:
         whole = self.kept_bytes <= answers.MAX_KEPT_BYTES
-        failed = next((one for one in self.draft.attempts_json if one["outcome"] == "failed"), None)
+        asked = self.draft.attempts_json
+        failed = next((one for one in asked if one["outcome"] == "failed" and not one["hedge"]), None)
         self._bill(answer, "fell_back" if failed else "ok", 200)
         if failed:
             self.draft.reason = f"{failed['deployment']} failed, the next candidate answered"

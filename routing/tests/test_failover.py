@@ -1,8 +1,6 @@
 """Providers that refuse, hang, die or talk nonsense, and clients that leave: what the caller and the trace then see."""
 
-import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -190,10 +188,10 @@ def test_who_leaves_in_a_stream_is_billed_for_what_came(base: str, stage: Stage)
 
 def test_who_leaves_the_queue_gives_the_place_back(base: str, stage: Stage) -> None:
     model = stage.route(says("slow", gap_s=1), capacity=1)
-    first = _begin(stage, base, model, unique("first"), stream=False)
+    first = stage.begin(base, model, unique("first"), stream=False)
     eventually(lambda: len(stage.received(model)) == 1)
     request_id = unique("left")
-    second = _begin(stage, base, model, request_id, stream=False)
+    second = stage.begin(base, model, request_id, stream=False)
     second.settimeout(0.3)
     with pytest.raises(TimeoutError):
         second.recv(1)
@@ -206,7 +204,7 @@ def test_who_leaves_the_queue_gives_the_place_back(base: str, stage: Stage) -> N
 def _leave(stage: Stage, base: str, model: str, *, stream: bool, read: bool) -> Any:
     """The trace of a client that went away while the provider still was busy; Relay has to notice within a second."""
     request_id = unique("left")
-    client = _begin(stage, base, model, request_id, stream=stream)
+    client = stage.begin(base, model, request_id, stream=stream)
     eventually(lambda: stage.received(model))
     received = b""
     while read and b"words" not in received:
@@ -214,18 +212,6 @@ def _leave(stage: Stage, base: str, model: str, *, stream: bool, read: bool) -> 
     client.close()
     eventually(lambda: stage.fake.left[f"{model}-0"] == 1, within_s=10)
     return stage.trace_by(request_id=request_id)
-
-
-def _begin(stage: Stage, base: str, model: str, request_id: str, *, stream: bool) -> socket.socket:
-    address = urlsplit(base)
-    body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream})
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {stage.key()}\r\n"
-        f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    client = socket.create_connection((address.hostname, address.port), timeout=5)
-    client.sendall(head.encode() + body)
-    return client
 
 
 @pytest.mark.parametrize("stream", [False, True])
