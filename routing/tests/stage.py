@@ -86,12 +86,12 @@ class Stage:
         with ThreadPoolExecutor(times) as pool:
             return list(pool.map(lambda number: self.ask(base, model, f"hello {number}", **more), range(times)))
 
-    def begin(self, base: str, model: str, request_id: str, *, stream: bool) -> socket.socket:
+    def begin(self, base: str, model: str, request_id: str, *, stream: bool, key: str = "") -> socket.socket:
         """A client of which the test holds the wire: it may leave at any moment."""
         address = urlsplit(base)
         body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream})
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.key()}\r\n"
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key or self.key()}\r\n"
             f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         client = socket.create_connection((address.hostname, address.port), timeout=5)

@@ -1,11 +1,14 @@
 """Providers that are down for longer: left alone, probed, found again; and nobody else's requests suffer for it."""
 
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
-from conftest import eventually
+from conftest import eventually, unique
 from relay_project.embedded.ports import free_port
 from routing.models import Deployment, Provider, Route, RouteCandidate
 from routing.tests.stage import Stage
@@ -23,35 +26,40 @@ def steps(trace: Any, step: str) -> list[tuple[str, str]]:
 
 def unplug(model: str, candidate: int = 0) -> None:
     """From now on nothing listens where this deployment is, as after a crash."""
+    move(model, candidate, f"http://127.0.0.1:{free_port()}/v1")
+
+
+def move(model: str, candidate: int, base_url: str) -> None:
     deployment = Deployment.objects.get(slug=f"{model}-{candidate}")
-    nowhere = Provider.objects.create(
-        slug=f"off-{model[-40:]}", name="Off", base_url=f"http://127.0.0.1:{free_port()}/v1"
-    )
-    deployment.provider = nowhere
+    deployment.provider = Provider.objects.create(slug=unique("elsewhere"), name="Elsewhere", base_url=base_url)
     deployment.save()
 
 
-def unplugged(stage: Stage, base: str, *scripts: Any) -> str:
-    """A model whose first candidate cannot be reached, as this server knows."""
-    model = stage.route(says("nobody hears it"), *scripts)
-    unplug(model)
-    eventually(lambda: _unreachable(stage, base, model))
-    return model
+def first_answer_of_the_second(stage: Stage, base: str, model: str) -> Any:
+    """The trace of the request that found the first candidate gone, as soon as this server knows the new address."""
 
+    def second_answers() -> Any:
+        answer = stage.ask(base, model)
+        assert answer.status_code == 200
+        return answer if answer.headers["x-relay-model"] == f"{model}-1" else None
 
-def _unreachable(stage: Stage, base: str, model: str) -> bool:
-    answer = stage.ask(base, model)
-    return stage.trace(answer).attempts_json[0]["code"] == "connection_failed"
+    return stage.trace(eventually(second_answers))
 
 
 def test_who_refuses_connections_is_passed_over_while_the_next_answers(base: str, stage: Stage) -> None:
-    model = unplugged(stage, base, says("from the second"))
-    started = time.monotonic()
-    answer = stage.ask(base, model)
-    assert time.monotonic() - started < REFUSED_WITHIN_S
-    assert answer.status_code == 200 and answer.headers["x-relay-model"] == f"{model}-1"
-    trace = stage.trace(answer)
-    assert trace.outcome == "ok", "nobody was asked in vain"
+    model = stage.route(says("nobody hears it"), says("from the second"))
+    unplug(model)
+    first_answer_of_the_second(stage, base, model)
+
+    def passed_over() -> Any:
+        started = time.monotonic()
+        answer = stage.ask(base, model)
+        assert time.monotonic() - started < REFUSED_WITHIN_S
+        assert answer.status_code == 200 and answer.headers["x-relay-model"] == f"{model}-1"
+        trace = stage.trace(answer)
+        return trace if trace.outcome == "ok" else None  # else it was the probe
+
+    trace = eventually(passed_over)
     verdict = next(one for one in trace.plan_json["candidates"] if one["deployment"] == f"{model}-0")
     assert "Failed lately (connection_failed)" in verdict["why"]
 
@@ -59,17 +67,32 @@ def test_who_refuses_connections_is_passed_over_while_the_next_answers(base: str
 def test_the_request_that_finds_out_is_answered_by_the_next(base: str, stage: Stage) -> None:
     model = stage.route(says("first"), says("second"), connect_timeout_ms=500)
     unplug(model)
-    found = eventually(lambda: _fell_back(stage, base, model))
+    found = first_answer_of_the_second(stage, base, model)
+    assert found.outcome == "fell_back"
     assert [one["code"] for one in found.attempts_json] == ["connection_failed", None]
     assert found.attempts_json[0]["breaker"] == "closed"
     assert not steps(found, "retry budget")
 
 
-def _fell_back(stage: Stage, base: str, model: str) -> Any:
-    answer = stage.ask(base, model)
-    assert answer.status_code == 200
-    trace = stage.trace(answer)
-    return trace if trace.outcome == "fell_back" else None
+def test_who_does_not_take_the_connection_is_left_in_time(base: str, stage: Stage) -> None:
+    model = stage.route(says("first"), says("second"), connect_timeout_ms=200)
+    with full_backlog() as address:
+        move(model, 0, f"http://{address}/v1")
+        found = first_answer_of_the_second(stage, base, model)
+    assert found.attempts_json[0]["code"] == "connection_failed"
+    assert found.attempts_json[0]["duration_ms"] >= 200
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """A port that takes no more connections and refuses none: the way of a host that drops packets."""
+    with ExitStack() as sockets:
+        server = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            client = sockets.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def test_with_everybody_down_the_answer_comes_at_once_and_says_when_to_come_back(base: str, stage: Stage) -> None:

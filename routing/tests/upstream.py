@@ -128,15 +128,27 @@ def sends(*parts: bytes, content_type: str = "text/event-stream") -> Script:
     return script
 
 
-def stalls(*parts: bytes) -> Script:
+def stalls(*parts: bytes, content_type: str = "text/event-stream") -> Script:
     """These bytes, then nothing more until Relay gives up."""
 
     async def script(request: web.Request, body: Body) -> web.StreamResponse:
-        response = await _begin(request)
+        response = await _begin(request, content_type)
         for part in parts:
             await response.write(part)
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
+
+    return script
+
+
+def drips(part: bytes, gap_s: float = 0.05) -> Script:
+    """These bytes again and again, until Relay gives up."""
+
+    async def script(request: web.Request, body: Body) -> web.StreamResponse:
+        response = await _begin(request)
+        while True:
+            await response.write(part)
+            await asyncio.sleep(gap_s)
 
     return script
 
