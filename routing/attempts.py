@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
 from routing import answers
@@ -54,7 +55,7 @@ async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
 def _asked(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
     hedge_s = runtime.snapshot.targets[candidate.deployment].hedge_s
     if hedge_s is None or len(exchange.the_plan.attempts) == 1:
-        return _admitted(runtime, exchange, line, candidate)
+        return _attempt(runtime, exchange, line, candidate)
     return _hedged(runtime, exchange, line, candidate)
 
 
@@ -62,13 +63,14 @@ async def _hedged(runtime: Runtime, exchange: Exchange, line: Line, candidate: C
     """The candidate, and the next one as well if there is no content in time. The rival does not wait for a slot."""
     after_s = runtime.snapshot.targets[candidate.deployment].hedge_s
     assert after_s is not None
+    exchange.under_way = {}
     async with Race[Candidate]() as race:
-        race.enter(candidate, _admitted(runtime, exchange, line, candidate))
+        race.enter(candidate, _attempt(runtime, exchange, line, candidate))
         if not await race.over(after_s) and line.may_hedge(candidate, after_s):
             rival = await line.next()
             if rival is not None:
                 exchange.hedged(candidate, rival)
-                race.enter(rival, _admitted(runtime, exchange, line, rival, hedge=True))
+                race.enter(rival, _attempt(runtime, exchange, line, rival))
         winner, groups, events = await race.winner()
         exchange.chosen(winner)
     async with aclosing(groups):
@@ -77,50 +79,48 @@ async def _hedged(runtime: Runtime, exchange: Exchange, line: Line, candidate: C
             yield events
 
 
-async def _admitted(
-    runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate, *, hedge: bool = False
-) -> Groups:
-    """One candidate behind its lane."""
+async def _attempt(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
+    """One call behind its lane, entered into the trace and the evidence however it ends."""
+    async with _slot(runtime, exchange, line, candidate):
+        name, target = candidate.deployment, runtime.snapshot.targets[candidate.deployment]
+        payload = payload_for(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
+        documents = cast(Groups, runtime.adapters[target.kind].chat(target, payload, stream=exchange.request.stream))
+        started = runtime.clock()
+        exchange.attempting(candidate, started)
+        begun = False
+        try:
+            async with aclosing(documents):
+                async for events in _checked(documents, target, stream=exchange.request.stream):
+                    if not begun:
+                        runtime.health.began(name, runtime.now())
+                        begun = True
+                    yield events
+        except (asyncio.CancelledError, GeneratorExit):
+            exchange.attempted(candidate, started, runtime.clock(), cancelled=True)
+            raise
+        except (ProviderError, TimeoutError, *GARBAGE) as cause:
+            error = _as_provider_error(cause)
+            exchange.attempted(candidate, started, runtime.clock(), error=error)
+            log.warning("attempt failed", extra={**exchange.named, "deployment": name, "code": error.code})
+            _note_failure(runtime, name, error)
+            raise error from cause
+        ended = runtime.clock()
+        exchange.attempted(candidate, started, ended)
+        runtime.health.answered(name, (ended - started) * 1000, runtime.now())
+
+
+@asynccontextmanager
+async def _slot(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> AsyncIterator[None]:
+    """A place at the deployment. Raises QueueFull, and PassedOver if by now it may not be asked."""
     arrived = runtime.clock()
     try:
-        async with runtime.lanes.admission(_ask(runtime, exchange, candidate, hedge=hedge)) as grant:
+        async with runtime.lanes.admission(_ask(runtime, exchange, candidate)) as grant:
             exchange.admitted(candidate, grant, arrived)
-            line.go(candidate)
-            async with aclosing(_attempt(runtime, exchange, candidate)) as groups:
-                async for events in groups:
-                    yield events
+            line.go(candidate, waited=grant.queue_wait_ms > 0)
+            yield
     except QueueFull as error:
         exchange.turned_away(candidate, error, arrived, runtime.clock())
         raise
-
-
-async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:
-    """One call, entered into the trace and the evidence however it ends."""
-    name, target = candidate.deployment, runtime.snapshot.targets[candidate.deployment]
-    payload = payload_for(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
-    documents = cast(Groups, runtime.adapters[target.kind].chat(target, payload, stream=exchange.request.stream))
-    started = runtime.clock()
-    exchange.attempting(candidate, started)
-    begun = False
-    try:
-        async with aclosing(documents):
-            async for events in _checked(documents, target, stream=exchange.request.stream):
-                if not begun:
-                    runtime.health.began(name, runtime.now())
-                    begun = True
-                yield events
-    except (asyncio.CancelledError, GeneratorExit):
-        exchange.attempted(candidate, started, runtime.clock(), cancelled=True)
-        raise
-    except (ProviderError, TimeoutError, *GARBAGE) as cause:
-        error = _as_provider_error(cause)
-        exchange.attempted(candidate, started, runtime.clock(), error=error)
-        log.warning("attempt failed", extra={**exchange.named, "deployment": name, "code": error.code})
-        _note_failure(runtime, name, error)
-        raise error from cause
-    ended = runtime.clock()
-    exchange.attempted(candidate, started, ended)
-    runtime.health.answered(name, (ended - started) * 1000, runtime.now())
 
 
 def _note_failure(runtime: Runtime, deployment: str, error: ProviderError) -> None:
@@ -166,8 +166,8 @@ def payload_for(request: ChatRequest, plan: ExecutionPlan, model: str, max_token
     return {**request.body, **plan.params, "model": model, limit: max_tokens}
 
 
-def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate, *, hedge: bool) -> Ask:
-    plan = exchange.the_plan
+def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Ask:
+    plan, is_rival = exchange.the_plan, candidate.deployment == exchange.rival
     return Ask(
         pool=candidate.deployment,
         capacity=candidate.capacity,
@@ -175,7 +175,7 @@ def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate, *, hedge: b
         tenant=exchange.caller.tenant,
         cost_tokens=plan.features.input_tokens + plan.max_tokens,
         max_tokens=plan.max_tokens,
-        timeout_s=0.0 if hedge else runtime.queue_timeout_s,
+        timeout_s=0.0 if is_rival else runtime.queue_timeout_s,
     )
 
 

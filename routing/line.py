@@ -35,17 +35,16 @@ class Line:
             self._pass_over(candidate, why)
         return None
 
-    def go(self, candidate: Candidate) -> None:
+    def go(self, candidate: Candidate, *, waited: bool) -> None:
         """Its slot is there: now it is asked. Raises PassedOver."""
-        why = self._why_not(candidate)
+        runtime, deployment = self._runtime, candidate.deployment
+        why = self._why_not(candidate) if waited else ""
         if why:
             self._pass_over(candidate, why)
             raise PassedOver(why)
-        state = self._runtime.health.asked(candidate.deployment, self._runtime.now())
-        self._exchange.breakers[candidate.deployment] = state
+        state = runtime.health.asked(deployment, runtime.now())
         if state != "closed":
-            why = "A pause of its breaker is over: this request is the probe."
-            self._exchange.draft.step("breaker", candidate.deployment, state, why)
+            self._exchange.probes(deployment, state)
 
     def may_retry(self) -> bool:
         """Whether a second call may be made. Who could not be reached was not called."""
