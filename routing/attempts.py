@@ -20,6 +20,7 @@ from scheduling.client import Ask, QueueFull
 
 log = logging.getLogger("relay.attempts")
 TOO_MANY_REQUESTS = 429
+MAX_HELD_BYTES = 2 * 1024 * 1024
 END: list[bytes] = []  # no adapter yields an empty group
 GARBAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -141,7 +142,7 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
         yield events
         return
     held: list[bytes] = []
-    content = False
+    size, content = 0, False
     async with asyncio.timeout(target.ttft_s):
         while not content:
             events = await anext(documents, END)
@@ -149,6 +150,9 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
                 raise ProviderError("The stream ended without content.", code="garbage")
             content = any(answers.has_content(answers.read_chunk(event)) for event in events)
             held += events
+            size += sum(map(len, events))
+            if size > MAX_HELD_BYTES:
+                raise ProviderError("Its stream is all preface and no content.", code="garbage")
     yield held
     while True:
         async with asyncio.timeout(target.idle_s):

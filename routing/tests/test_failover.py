@@ -7,7 +7,20 @@ import pytest
 
 from conftest import eventually, unique
 from routing.tests.stage import CACHE, Stage
-from routing.tests.upstream import DONE, chunk, completion, dies, event, hangs, in_turn, refuses, says, sends
+from routing.tests.upstream import (
+    DONE,
+    Script,
+    chunk,
+    completion,
+    dies,
+    drips,
+    event,
+    hangs,
+    in_turn,
+    refuses,
+    says,
+    sends,
+)
 
 BIG = 10 * 1024 * 1024
 
@@ -46,6 +59,37 @@ def test_who_hangs_is_left_in_time(base: str, stage: Stage, stream: bool) -> Non
 
 def test_who_falls_silent_in_a_stream_is_left_in_time(base: str, stage: Stage) -> None:
     model = stage.route(hangs("so", " far"), says("never asked"), idle_timeout_ms=200)
+    answer = stage.ask(base, model, stream=True)
+    _broke_off(answer)
+    assert stage.trace(answer).error_code == "timeout"
+
+
+NO_CONTENT = {
+    "comments": (True, drips(b": keep-alive\n\n")),
+    "bytes of one event": (True, drips(b"x")),
+    "events without content": (True, drips(event(chunk({"role": "assistant", "content": ""})))),
+    "bytes of a whole answer": (False, drips(b" ", content_type="application/json")),
+}
+
+
+@pytest.mark.parametrize(("stream", "script"), NO_CONTENT.values(), ids=NO_CONTENT)
+def test_who_drips_without_content_is_left_in_time(base: str, stage: Stage, stream: bool, script: Script) -> None:
+    model = stage.route(script, says("at once"), ttft_timeout_ms=300, total_timeout_ms=300)
+    answer = stage.ask(base, model, stream=stream)
+    assert answer.status_code == 200 and "at once" in answer.text
+    assert stage.trace(answer).attempts_json[0]["code"] == "timeout"
+    eventually(lambda: stage.fake.left[f"{model}-0"] == 1)
+
+
+def test_who_floods_without_content_is_left_before_memory_fills(base: str, stage: Stage) -> None:
+    model = stage.route(drips(event(chunk({"role": "x" * 300_000})), gap_s=0), says("at once"))
+    answer = stage.ask(base, model, stream=True)
+    assert answer.status_code == 200 and "at once" in answer.text
+    assert stage.trace(answer).attempts_json[0]["code"] == "garbage"
+
+
+def test_comments_do_not_keep_a_stream_alive(base: str, stage: Stage) -> None:
+    model = stage.route(drips(event(chunk({"content": "so"})), then=b": keep-alive\n\n"), idle_timeout_ms=300)
     answer = stage.ask(base, model, stream=True)
     _broke_off(answer)
     assert stage.trace(answer).error_code == "timeout"

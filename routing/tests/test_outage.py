@@ -113,10 +113,12 @@ def test_after_an_outage_it_is_back_soon_and_was_not_stormed_meanwhile(base: str
     model = stage.route(refuses(500))
     asked, started = 0, time.monotonic()
     while time.monotonic() - started < 4:
-        assert stage.ask(base, model).status_code == 503
-        asked += 1
+        answers = stage.ask_together(base, model, 10)
+        assert {answer.status_code for answer in answers} == {503}
+        asked += len(answers)
+    lasted = time.monotonic() - started
     probes = len(stage.received(model))
-    assert probes <= 5 + 8, f"{asked} requests: five failures open it, then a probe each half second at most"
+    assert probes <= 10 + 2 * lasted, f"of {asked}: the first ten may reach it, then a probe each half second at most"
     stage.fake.scripts[f"{model}-0"] = says("back")
     answer = eventually(lambda: _good(stage.ask(base, model)), within_s=BACK_WITHIN_S)
     trace = stage.trace(answer)

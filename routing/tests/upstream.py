@@ -141,14 +141,15 @@ def stalls(*parts: bytes, content_type: str = "text/event-stream") -> Script:
     return script
 
 
-def drips(part: bytes, gap_s: float = 0.05) -> Script:
-    """These bytes again and again, until Relay gives up."""
+def drips(part: bytes, *, gap_s: float = 0.05, then: bytes = b"", content_type: str = "text/event-stream") -> Script:
+    """These bytes, and again (or ``then``, if given) until Relay gives up."""
 
     async def script(request: web.Request, body: Body) -> web.StreamResponse:
-        response = await _begin(request)
+        response = await _begin(request, content_type)
+        await response.write(part)
         while True:
-            await response.write(part)
             await asyncio.sleep(gap_s)
+            await response.write(then or part)
 
     return script
 
