@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import cast
 
 from routing import answers
@@ -19,6 +20,7 @@ from scheduling.client import Ask, QueueFull
 
 log = logging.getLogger("relay.attempts")
 TOO_MANY_REQUESTS = 429
+MAX_HELD_BYTES = 2 * 1024 * 1024
 END: list[bytes] = []  # no adapter yields an empty group
 GARBAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -54,7 +56,7 @@ async def ask_in_order(runtime: Runtime, exchange: Exchange) -> Groups:
 def _asked(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
     hedge_s = runtime.snapshot.target(exchange.caller, candidate.deployment).hedge_s
     if hedge_s is None or len(exchange.the_plan.attempts) == 1:
-        return _admitted(runtime, exchange, line, candidate)
+        return _attempt(runtime, exchange, line, candidate)
     return _hedged(runtime, exchange, line, candidate)
 
 
@@ -62,13 +64,14 @@ async def _hedged(runtime: Runtime, exchange: Exchange, line: Line, candidate: C
     """The candidate, and the next one as well if there is no content in time. The rival does not wait for a slot."""
     after_s = runtime.snapshot.target(exchange.caller, candidate.deployment).hedge_s
     assert after_s is not None
+    exchange.under_way = {}
     async with Race[Candidate]() as race:
-        race.enter(candidate, _admitted(runtime, exchange, line, candidate))
+        race.enter(candidate, _attempt(runtime, exchange, line, candidate))
         if not await race.over(after_s) and line.may_hedge(candidate, after_s):
             rival = await line.next()
             if rival is not None:
                 exchange.hedged(candidate, rival)
-                race.enter(rival, _admitted(runtime, exchange, line, rival, hedge=True))
+                race.enter(rival, _attempt(runtime, exchange, line, rival))
         winner, groups, events = await race.winner()
         exchange.chosen(winner)
     async with aclosing(groups):
@@ -77,51 +80,51 @@ async def _hedged(runtime: Runtime, exchange: Exchange, line: Line, candidate: C
             yield events
 
 
-async def _admitted(
-    runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate, *, hedge: bool = False
-) -> Groups:
-    """One candidate behind its lane."""
+async def _attempt(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> Groups:
+    """One call behind its lane, entered into the trace and the evidence however it ends."""
+    async with _slot(runtime, exchange, line, candidate):
+        name, target = candidate.circuit, runtime.snapshot.target(exchange.caller, candidate.deployment)
+        kind, stream = exchange.kind, exchange.request.stream
+        payload = kind.payload(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
+        documents = cast(Groups, kind.documents(runtime.adapters[target.kind], target, payload, stream=stream))
+        started = runtime.clock()
+        exchange.attempting(candidate, started)
+        begun = False
+        try:
+            async with aclosing(documents):
+                async for events in _checked(documents, target, kind, stream=stream):
+                    if not begun:
+                        runtime.health.began(name, runtime.now())
+                        begun = True
+                    yield events
+        except (asyncio.CancelledError, GeneratorExit):
+            exchange.attempted(candidate, started, runtime.clock(), cancelled=True)
+            raise
+        except (ProviderError, TimeoutError, *GARBAGE) as cause:
+            error = _as_provider_error(cause)
+            exchange.attempted(candidate, started, runtime.clock(), error=error)
+            log.warning(
+                "attempt failed", extra={**exchange.named, "deployment": candidate.deployment, "code": error.code}
+            )
+            _note_failure(runtime, name, error)
+            raise error from cause
+        ended = runtime.clock()
+        exchange.attempted(candidate, started, ended)
+        runtime.health.answered(name, (ended - started) * 1000, runtime.now())
+
+
+@asynccontextmanager
+async def _slot(runtime: Runtime, exchange: Exchange, line: Line, candidate: Candidate) -> AsyncIterator[None]:
+    """A place at the deployment. Raises QueueFull, and PassedOver if by now it may not be asked."""
     arrived = runtime.clock()
     try:
-        async with runtime.lanes.admission(_ask(runtime, exchange, candidate, hedge=hedge)) as grant:
+        async with runtime.lanes.admission(_ask(runtime, exchange, candidate)) as grant:
             exchange.admitted(candidate, grant, arrived)
-            line.go(candidate)
-            async with aclosing(_attempt(runtime, exchange, candidate)) as groups:
-                async for events in groups:
-                    yield events
+            line.go(candidate, waited=grant.queue_wait_ms > 0)
+            yield
     except QueueFull as error:
         exchange.turned_away(candidate, error, arrived, runtime.clock())
         raise
-
-
-async def _attempt(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Groups:
-    """One call, entered into the trace and the evidence however it ends."""
-    name, target = candidate.circuit, runtime.snapshot.target(exchange.caller, candidate.deployment)
-    kind, stream = exchange.kind, exchange.request.stream
-    payload = kind.payload(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
-    documents = cast(Groups, kind.documents(runtime.adapters[target.kind], target, payload, stream=stream))
-    started = runtime.clock()
-    exchange.attempting(candidate, started)
-    begun = False
-    try:
-        async with aclosing(documents):
-            async for events in _checked(documents, target, kind, stream=stream):
-                if not begun:
-                    runtime.health.began(name, runtime.now())
-                    begun = True
-                yield events
-    except (asyncio.CancelledError, GeneratorExit):
-        exchange.attempted(candidate, started, runtime.clock(), cancelled=True)
-        raise
-    except (ProviderError, TimeoutError, *GARBAGE) as cause:
-        error = _as_provider_error(cause)
-        exchange.attempted(candidate, started, runtime.clock(), error=error)
-        log.warning("attempt failed", extra={**exchange.named, "deployment": candidate.deployment, "code": error.code})
-        _note_failure(runtime, name, error)
-        raise error from cause
-    ended = runtime.clock()
-    exchange.attempted(candidate, started, ended)
-    runtime.health.answered(name, (ended - started) * 1000, runtime.now())
 
 
 def _note_failure(runtime: Runtime, deployment: str, error: ProviderError) -> None:
@@ -142,7 +145,7 @@ async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: boo
         yield events
         return
     held: list[bytes] = []
-    content = False
+    size, content = 0, False
     async with asyncio.timeout(target.ttft_s):
         while not content:
             events = await anext(documents, END)
@@ -150,6 +153,9 @@ async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: boo
                 raise ProviderError("The stream ended without content.", code="garbage")
             content = any(answers.has_content(answers.read_chunk(event)) for event in events)
             held += events
+            size += sum(map(len, events))
+            if size > MAX_HELD_BYTES:
+                raise ProviderError("Its stream is all preface and no content.", code="garbage")
     yield held
     while True:
         async with asyncio.timeout(target.idle_s):
@@ -161,8 +167,8 @@ async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: boo
         yield events
 
 
-def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate, *, hedge: bool) -> Ask:
-    plan = exchange.the_plan
+def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Ask:
+    plan, is_rival = exchange.the_plan, candidate.deployment == exchange.rival
     return Ask(
         pool=candidate.deployment,
         capacity=candidate.capacity,
@@ -170,7 +176,7 @@ def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate, *, hedge: b
         tenant=exchange.caller.tenant,
         cost_tokens=plan.features.input_tokens + plan.max_tokens,
         max_tokens=plan.max_tokens,
-        timeout_s=0.0 if hedge else runtime.queue_timeout_s,
+        timeout_s=0.0 if is_rival else runtime.queue_timeout_s,
     )
 
 

@@ -75,8 +75,8 @@ class Exchange:
     max_tokens: int = 0
     served: Candidate | None = None
     tries: int = 0
-    breakers: dict[str, str] = field(default_factory=dict)  # of each deployment asked: its breaker's state then
-    under_way: dict[str, "UnderWay"] = field(default_factory=dict)
+    breakers: dict[str, str] = field(default_factory=dict)  # of deployments that were probed: the breaker's state
+    under_way: "dict[str, UnderWay] | None" = None  # with hedging only
     rival: str = ""  # asked as well, as the first gave nothing
     winner: str = ""  # of the two
     attempt_started: float | None = None
@@ -234,8 +234,13 @@ class Exchange:
         self.draft.scheduler_json = {**common, "max_tokens_before": plan.max_tokens, **facts}
 
     def attempting(self, candidate: Candidate, started: float) -> None:
-        self.under_way[candidate.deployment] = UnderWay(started, self.max_tokens, self.draft.scheduler_json)
+        if self.under_way is not None:
+            self.under_way[candidate.deployment] = UnderWay(started, self.max_tokens, self.draft.scheduler_json)
         self._serves(candidate, started)
+
+    def probes(self, deployment: str, state: str) -> None:
+        self.breakers[deployment] = state
+        self.draft.step("breaker", deployment, state, "A pause of its breaker is over: this request is the probe.")
 
     def hedged(self, slow: Candidate, rival: Candidate) -> None:
         self.rival = rival.deployment
@@ -243,6 +248,7 @@ class Exchange:
 
     def chosen(self, candidate: Candidate) -> None:
         """Of two that were asked it gave content first."""
+        assert self.under_way is not None, "chosen without a race"
         run = self.under_way[candidate.deployment]
         self.winner, self.max_tokens, self.draft.scheduler_json = candidate.deployment, run.max_tokens, run.scheduled
         self._serves(candidate, run.started)
@@ -320,7 +326,8 @@ class Exchange:
 
     def answered(self, answer: dict[str, Any]) -> None:
         whole = self.kept_bytes <= answers.MAX_KEPT_BYTES
-        failed = next((one for one in self.draft.attempts_json if one["outcome"] == "failed"), None)
+        asked = self.draft.attempts_json if self.tries > 1 else ()
+        failed = next((one for one in asked if one["outcome"] == "failed" and not one["hedge"]), None)
         self._bill(answer, "fell_back" if failed else "ok", 200)
         if failed:
             self.draft.reason = f"{failed['deployment']} failed, the next candidate answered"

@@ -38,17 +38,16 @@ class Line:
                 return candidate
         return None
 
-    def go(self, candidate: Candidate) -> None:
+    def go(self, candidate: Candidate, *, waited: bool) -> None:
         """Its slot is there: now it is asked. Raises PassedOver."""
-        why = self._why_not(candidate)
+        runtime = self._runtime
+        why = self._why_not(candidate) if waited else ""
         if why:
             self._pass_over(candidate, why)
             raise PassedOver(why)
-        state = self._runtime.health.asked(candidate.circuit, self._runtime.now())
-        self._exchange.breakers[candidate.deployment] = state
+        state = runtime.health.asked(candidate.circuit, runtime.now())
         if state != "closed":
-            why = "A pause of its breaker is over: this request is the probe."
-            self._exchange.draft.step("breaker", candidate.deployment, state, why)
+            self._exchange.probes(candidate.deployment, state)
 
     def may_retry(self) -> bool:
         """Whether a second call may be made. Who could not be reached was not called."""

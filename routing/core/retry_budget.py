@@ -31,8 +31,8 @@ class Budget:
     spent: Traffic = Traffic()
 
 
-RETRIES = Budget(share=0.10, floor=30)  # the floor is 3 a second
-HEDGES = Budget(share=0.05, floor=5)
+RETRIES = Budget(share=0.10, floor=60)  # 3 a second
+HEDGES = Budget(share=0.05, floor=20)
 
 
 def counted(traffic: Traffic, now: float, events: int = 1) -> Traffic:

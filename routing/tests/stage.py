@@ -1,9 +1,13 @@
 """What a test of the API needs: routes to scripted providers, live in both servers; keys; and the traces afterwards."""
 
+import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import orjson
 from django.db import transaction
 from django_tenants.utils import tenant_context
 
@@ -80,6 +84,22 @@ class Stage:
         body = {"model": model, "messages": [{"role": "user", "content": said}], **more}
         return self.http.post(f"{base}/v1/chat/completions", json=body, headers=headers)
 
+    def ask_together(self, base: str, model: str, times: int, **more: Any) -> list[httpx.Response]:
+        with ThreadPoolExecutor(times) as pool:
+            return list(pool.map(lambda number: self.ask(base, model, f"hello {number}", **more), range(times)))
+
+    def begin(self, base: str, model: str, request_id: str, *, stream: bool, key: str = "") -> socket.socket:
+        """A client of which the test holds the wire: it may leave at any moment."""
+        address = urlsplit(base)
+        body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream})
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key or self.key()}\r\n"
+            f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        client = socket.create_connection((address.hostname, address.port), timeout=5)
+        client.sendall(head.encode() + body)
+        return client
+
     def received(self, model: str, candidate: int = 0) -> list[dict[str, Any]]:
         return self.fake.received[f"{model}-{candidate}"]
 
@@ -88,7 +108,7 @@ class Stage:
 
     def trace_by(self, tenant: Tenant | None = None, **wanted: Any) -> Any:
         with tenant_context(tenant or self.tenant):
-            found = eventually(lambda: Trace.objects.filter(**wanted).first())
+            found = eventually(lambda: Trace.objects.filter(**wanted).first(), within_s=30)  # workers may be starting
         return found
 
 

@@ -1,7 +1,9 @@
 """The board: who may be asked, and what the planner is told of everybody."""
 
 import pytest
+from redis.asyncio import Redis
 
+from relay_project.embedded.ports import free_port
 from routing.core.breaker import Failure
 from routing.core.evidence import NOTHING_KNOWN, Evidence
 from routing.evidence import EvidenceBoard
@@ -112,3 +114,10 @@ def test_a_quota_is_told_when_it_changes(board: EvidenceBoard) -> None:
     assert known(board).quota_left == 0
     assert (known(board).retry_at, known(board).why) == (NOW + 50, "200 of 200 requests a day")
     assert known(board).limited_until == NOW + 50
+
+
+async def test_without_redis_it_is_refreshed_from_what_this_process_saw(board: EvidenceBoard) -> None:
+    board.answered("a", 100, NOW)
+    async with Redis.from_url(f"redis://127.0.0.1:{free_port()}") as away:
+        await board.share(away, NOW)
+    assert known(board).samples == 1

@@ -1,15 +1,26 @@
 """Providers that refuse, hang, die or talk nonsense, and clients that leave: what the caller and the trace then see."""
 
-import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 import pytest
 
 from conftest import eventually, unique
 from routing.tests.stage import CACHE, Stage
-from routing.tests.upstream import DONE, chunk, completion, dies, event, hangs, in_turn, refuses, says, sends
+from routing.tests.upstream import (
+    DONE,
+    Script,
+    chunk,
+    completion,
+    dies,
+    drips,
+    event,
+    hangs,
+    in_turn,
+    refuses,
+    says,
+    sends,
+)
 
 BIG = 10 * 1024 * 1024
 
@@ -48,6 +59,37 @@ def test_who_hangs_is_left_in_time(base: str, stage: Stage, stream: bool) -> Non
 
 def test_who_falls_silent_in_a_stream_is_left_in_time(base: str, stage: Stage) -> None:
     model = stage.route(hangs("so", " far"), says("never asked"), idle_timeout_ms=200)
+    answer = stage.ask(base, model, stream=True)
+    _broke_off(answer)
+    assert stage.trace(answer).error_code == "timeout"
+
+
+NO_CONTENT = {
+    "comments": (True, drips(b": keep-alive\n\n")),
+    "bytes of one event": (True, drips(b"x")),
+    "events without content": (True, drips(event(chunk({"role": "assistant", "content": ""})))),
+    "bytes of a whole answer": (False, drips(b" ", content_type="application/json")),
+}
+
+
+@pytest.mark.parametrize(("stream", "script"), NO_CONTENT.values(), ids=NO_CONTENT)
+def test_who_drips_without_content_is_left_in_time(base: str, stage: Stage, stream: bool, script: Script) -> None:
+    model = stage.route(script, says("at once"), ttft_timeout_ms=300, total_timeout_ms=300)
+    answer = stage.ask(base, model, stream=stream)
+    assert answer.status_code == 200 and "at once" in answer.text
+    assert stage.trace(answer).attempts_json[0]["code"] == "timeout"
+    eventually(lambda: stage.fake.left[f"{model}-0"] == 1)
+
+
+def test_who_floods_without_content_is_left_before_memory_fills(base: str, stage: Stage) -> None:
+    model = stage.route(drips(event(chunk({"role": "x" * 300_000})), gap_s=0), says("at once"))
+    answer = stage.ask(base, model, stream=True)
+    assert answer.status_code == 200 and "at once" in answer.text
+    assert stage.trace(answer).attempts_json[0]["code"] == "garbage"
+
+
+def test_comments_do_not_keep_a_stream_alive(base: str, stage: Stage) -> None:
+    model = stage.route(drips(event(chunk({"content": "so"})), then=b": keep-alive\n\n"), idle_timeout_ms=300)
     answer = stage.ask(base, model, stream=True)
     _broke_off(answer)
     assert stage.trace(answer).error_code == "timeout"
@@ -190,10 +232,10 @@ def test_who_leaves_in_a_stream_is_billed_for_what_came(base: str, stage: Stage)
 
 def test_who_leaves_the_queue_gives_the_place_back(base: str, stage: Stage) -> None:
     model = stage.route(says("slow", gap_s=1), capacity=1)
-    first = _begin(stage, base, model, unique("first"), stream=False)
+    first = stage.begin(base, model, unique("first"), stream=False)
     eventually(lambda: len(stage.received(model)) == 1)
     request_id = unique("left")
-    second = _begin(stage, base, model, request_id, stream=False)
+    second = stage.begin(base, model, request_id, stream=False)
     second.settimeout(0.3)
     with pytest.raises(TimeoutError):
         second.recv(1)
@@ -206,7 +248,7 @@ def test_who_leaves_the_queue_gives_the_place_back(base: str, stage: Stage) -> N
 def _leave(stage: Stage, base: str, model: str, *, stream: bool, read: bool) -> Any:
     """The trace of a client that went away while the provider still was busy; Relay has to notice within a second."""
     request_id = unique("left")
-    client = _begin(stage, base, model, request_id, stream=stream)
+    client = stage.begin(base, model, request_id, stream=stream)
     eventually(lambda: stage.received(model))
     received = b""
     while read and b"words" not in received:
@@ -214,18 +256,6 @@ def _leave(stage: Stage, base: str, model: str, *, stream: bool, read: bool) -> 
     client.close()
     eventually(lambda: stage.fake.left[f"{model}-0"] == 1, within_s=10)
     return stage.trace_by(request_id=request_id)
-
-
-def _begin(stage: Stage, base: str, model: str, request_id: str, *, stream: bool) -> socket.socket:
-    address = urlsplit(base)
-    body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream})
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {stage.key()}\r\n"
-        f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    client = socket.create_connection((address.hostname, address.port), timeout=5)
-    client.sendall(head.encode() + body)
-    return client
 
 
 @pytest.mark.parametrize("stream", [False, True])

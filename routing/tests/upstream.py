@@ -128,6 +128,40 @@ def sends(*parts: bytes, content_type: str = "text/event-stream") -> Script:
     return script
 
 
+def stalls(*parts: bytes, content_type: str = "text/event-stream") -> Script:
+    """These bytes, then nothing more until Relay gives up."""
+
+    async def script(request: web.Request, body: Body) -> web.StreamResponse:
+        response = await _begin(request, content_type)
+        for part in parts:
+            await response.write(part)
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    return script
+
+
+def drips(part: bytes, *, gap_s: float = 0.05, then: bytes = b"", content_type: str = "text/event-stream") -> Script:
+    """These bytes, and again (or ``then``, if given) until Relay gives up."""
+
+    async def script(request: web.Request, body: Body) -> web.StreamResponse:
+        response = await _begin(request, content_type)
+        await response.write(part)
+        while True:
+            await asyncio.sleep(gap_s)
+            await response.write(then or part)
+
+    return script
+
+
+def later(seconds: float, script: Script) -> Script:
+    async def slower(request: web.Request, body: Body) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return await script(request, body)
+
+    return slower
+
+
 def in_turn(scripts: Sequence[Script]) -> Script:
     """Each request gets the next one; the last one stays."""
     left = list(scripts)
