@@ -56,7 +56,7 @@ class Ollama:
         if payload.get("dimensions") is not None:
             body["dimensions"] = payload["dimensions"]
         async with post(self._session, target, "/api/embed", body, {}) as response:
-            return orjson.dumps(embeddings(_line(await read_all(response))))
+            return orjson.dumps(embeddings(_document(await read_all(response))))
 
 
 def embeddings(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,6 +150,13 @@ class Reply:
 
 
 def _line(line: bytes) -> dict[str, Any]:
+    document = _document(line)
+    if not isinstance(document.get("message"), dict):
+        raise ProviderError("The answer has no message.", code="garbage")
+    return document
+
+
+def _document(line: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -158,8 +165,6 @@ def _line(line: bytes) -> dict[str, Any]:
         raise ProviderError("The answer is not a JSON object.", code="garbage")
     if "error" in document:
         raise ProviderError(str(document["error"])[:500], code="provider_error")
-    if not isinstance(document.get("message"), dict):
-        raise ProviderError("The answer has no message.", code="garbage")
     return document
 
 

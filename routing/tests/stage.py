@@ -71,7 +71,8 @@ class Stage:
             import_policy(tenant=tenant, slug=name, text=policy, activated=True)
             route = Route(tenant=tenant, name=name, policy=tenant.policies.get(slug=name), **(row or {}))
             deployments = self._deployments(name, scripts, deployment)
-            save_route(route, candidates=list(zip(deployments, shares or [None] * len(scripts), strict=True)))
+            parts: Sequence[int | None] = shares or [None] * len(scripts)
+            save_route(route, candidates=list(zip(deployments, parts, strict=True)))
         self.in_both(lambda base: f'"{name}"' in self.models(base, self.key(tenant)).text)
         return name
 
@@ -110,7 +111,7 @@ class Stage:
 
     def trace_by(self, tenant: Tenant | None = None, **wanted: Any) -> Any:
         with tenant_context(tenant or self.tenant):
-            found = eventually(lambda: Trace.objects.filter(**wanted).first())
+            found = eventually(lambda: Trace.objects.filter(**wanted).first(), within_s=30)
         return found
 
 
