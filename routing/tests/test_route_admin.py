@@ -154,7 +154,7 @@ def test_the_page_shows_how_the_split_fell(tenant_a: Tenant, policy: Policy, arm
     traces(tenant_a, alias.name, arms, (396, 204))
     traces(tenant_a, route.name, arms, (500, 0), shares={arms[0].slug: 100, arms[1].slug: 0})
     page = page_of(client, route)
-    assert "69.8 %" in page and "1,396" in page and "30.2 %" in page and "604" in page
+    assert "69.8&nbsp;%" in page and "1,396" in page and "30.2&nbsp;%" in page and "604" in page
     assert "Within chance." in page and "width:69.8%" in page
     traces(tenant_a, route.name, arms, (0, 300))
     assert "More than chance explains" in page_of(client, route)

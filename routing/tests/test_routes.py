@@ -17,6 +17,7 @@ from routing.tests.upstream import refuses, says
 from tenants.models import Tenant
 
 NOWHERE = "no-such-path"
+TOKEN = "a-token-of-the-operator"
 pytestmark = pytest.mark.usefixtures("committed")
 
 
@@ -221,7 +222,8 @@ def test_the_cache_keeps_the_arms_apart(base: str, stage: Stage) -> None:
     assert sum(one.headers["x-relay-cache"] == "miss" for one in answers) <= 2, "each arm asked once"
 
 
-def test_a_split_shows_in_the_metrics(base: str, stage: Stage) -> None:
+def test_a_split_shows_in_the_metrics(base: str, stage: Stage, settings: Any) -> None:
+    settings.RELAY_METRICS_TOKEN = TOKEN
     name = stage.route(says("a"), says("b"), shares=(50, 50))
     before = _counted(stage, base, name)
     for _ in range(10):
@@ -234,7 +236,7 @@ def test_a_split_shows_in_the_metrics(base: str, stage: Stage) -> None:
 def _counted(stage: Stage, base: str, name: str) -> dict[str, float]:
     """Requests of the route by deployment."""
     found = {}
-    for line in stage.http.get(f"{base}/metrics").text.splitlines():
+    for line in stage.http.get(f"{base}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text.splitlines():
         if line.startswith("relay_route_requests_total{") and f'route="{stage.tenant.slug}/{name}"' in line:
             found[line.split('deployment="')[1].split('"')[0]] = float(line.rsplit(" ", 1)[1])
     return found
