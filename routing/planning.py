@@ -20,7 +20,7 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     entry, policy = _chosen(snapshot, exchange)
     candidates = entry.candidates.get(exchange.kind.serves)
     if candidates is None:
-        raise InvalidRequest(f"“{request.model[:200]}” does not serve {exchange.kind.serves}.", "model")
+        raise InvalidRequest(f"“{entry.name}” does not serve {exchange.kind.serves}.", "model")
     features = Features(
         model=entry.target,
         key=caller.key_name,

@@ -96,7 +96,8 @@ class Stage:
     def ask(self, base: str, model: str, said: str = "hello", *, key: str = "", **more: Any) -> httpx.Response:
         """``headers`` among ``more`` are sent as such, ``path`` is a route's; the rest goes into the body."""
         at = f"{path}/chat/completions" if (path := more.pop("path", "")) else "chat/completions"
-        return self.post(base, at, key=key, model=model, messages=[{"role": "user", "content": said}], **more)
+        body = {"model": model, "messages": [{"role": "user", "content": said}], **more}
+        return self.post(base, at, key=key, **body)
 
     def post(self, base: str, at: str, *, key: str = "", **body: Any) -> httpx.Response:
         """``headers`` in ``body`` are sent as such."""

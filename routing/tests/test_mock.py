@@ -82,6 +82,9 @@ async def test_the_same_text_has_the_same_vector() -> None:
     assert len((await vectors(input=[1, 2], dimensions=5))[0]) == 5
 
 
-async def test_embeddings_fail_at_the_given_rate() -> None:
+async def test_embeddings_fail_at_the_given_rate_and_when_too_many_are_wanted() -> None:
     with pytest.raises(ProviderError):
         await Mock().embed(target(error_rate=1.0), {"model": "m", "input": "x"})
+    with pytest.raises(ProviderError) as refused:
+        await Mock().embed(target(), {"model": "m", "input": ["x"] * 2048, "dimensions": 65_536})
+    assert (refused.value.retryable, refused.value.param) == (False, "dimensions")

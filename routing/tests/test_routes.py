@@ -244,3 +244,10 @@ def _counted(stage: Stage, base: str, name: str) -> dict[str, float]:
 
 def _both(stage: Stage) -> list[str]:
     return [stage.shells.express, stage.shells.drf]
+
+
+def test_the_documentation_names_every_address(base: str, stage: Stage) -> None:
+    schema = stage.http.get(f"{base}/api/schema?format=json").json()["paths"]
+    for address in ("/v1/chat/completions", "/v1/{route}/chat/completions", "/v1/infer", "/v1/embeddings"):
+        said = schema[address]["post"]
+        assert said["requestBody"] and {"200", "400", "401", "404", "429", "503"} <= set(said["responses"])
