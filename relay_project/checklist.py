@@ -21,7 +21,7 @@ def checklist(tenant: Tenant) -> list[Step]:
         Route.objects.filter(
             usable, enabled=True, steps__deployment__enabled=True, steps__deployment__provider__enabled=True
         )
-        .order_by("-tenant_id", "name")
+        .order_by("-tenant_id", "path", "name")
         .first()
     )
     key = ApiKey.objects.filter(tenant=tenant, revoked_at=None).exists()

@@ -4,12 +4,13 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from relay_project.forget import forget_entry
+from relay_project.metrics import metrics
 from tenants.views import welcome
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("", include("routing.api.urls")),
-    path("", include("django_prometheus.urls")),
+    path("metrics", metrics, name="metrics"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/traces/<uuid:pk>/forget", admin.site.admin_view(forget_entry), name="forget-entry"),

@@ -339,7 +339,13 @@ class Route(models.Model):
         related_name="aliases",
         help_text="Another name for that route: its policy and candidates are used.",
     )
-    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="routes")
+    policy = models.ForeignKey(
+        Policy,
+        on_delete=models.PROTECT,
+        blank=True,
+        related_name="routes",
+        help_text="What plans its requests. An alias has its target's.",
+    )
     sticky = models.CharField(
         max_length=12, choices=Sticky, default=Sticky.NONE, help_text="Who stays on one side of a split."
     )

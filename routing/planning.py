@@ -21,7 +21,7 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     entry, policy = _chosen(snapshot, exchange)
     candidates = entry.candidates_for(caller, exchange.kind.serves)
     if candidates is None:
-        raise InvalidRequest(f"“{request.model[:200]}” does not serve {exchange.kind.serves}.", "model")
+        raise InvalidRequest(f"“{entry.name}” does not serve {exchange.kind.serves}.", "model")
     task = task_of(request.metadata, request.body)
     features = Features(
         model=entry.target,

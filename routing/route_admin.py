@@ -79,13 +79,10 @@ class CandidateInline(TabularInline):  # type: ignore[misc]
 
 
 class RouteForm(TenantForm):
-    """An alias needs no policy of its own; ``Route.clean`` says what is missing."""
+    """Offers as an alias's target only what may be one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if policy := self.fields.get("policy"):
-            policy.required = False
-            policy.help_text = "What plans its requests. An alias has its target's."
         target = self.fields.get("alias_of")
         if isinstance(target, forms.ModelChoiceField) and target.queryset is not None:
             target.queryset = target.queryset.filter(alias_of=None).exclude(pk=self.instance.pk)

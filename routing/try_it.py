@@ -10,10 +10,11 @@ from routing.core.features import Features, estimate_tokens
 from routing.core.plan import ActivePolicy, Candidate, Surroundings, make_plan
 from routing.core.policy import PolicyDocument
 from routing.core.request import InvalidRequest
+from routing.core.split import draw_of
 from routing.core.tasks import task_of
 from routing.credentials import stored_credentials
 from routing.models import Route
-from routing.planning import draw_of, minutes_of_day
+from routing.planning import minutes_of_day
 from routing.snapshot import candidate_of
 from tenants.models import Tenant
 

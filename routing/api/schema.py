@@ -176,6 +176,7 @@ CHAT: dict[str, Any] = {
     ],
 }
 ROUTE_CHAT: dict[str, Any] = {
+    "operation_id": "v1_route_chat_completions_create",
     "tags": ["chat"],
     "summary": "Answer a conversation by the route at this path",
     "description": "The path chooses the route, whatever “model” is sent (“auto”, for example, or none).",

@@ -21,6 +21,7 @@ from routing.core.request import (
 )
 
 MOST_INPUTS = 2048  # OpenAI's
+MOST_TOKENS = 300_000  # of a request; OpenAI's, too
 MOST_DIMENSIONS = 65_536
 LARGEST_TOKEN = 2**31 - 1
 ENCODINGS = ("float", "base64")
@@ -64,6 +65,8 @@ def _check_input(given: Any) -> None:
         raise InvalidRequest(
             "“input” must be text, a list of texts, or lists of token numbers, and not empty.", "input"
         )
+    if sum(len(item) if isinstance(item, list) else isinstance(item, int) for item in given) > MOST_TOKENS:
+        raise InvalidRequest(f"“input” takes up to {MOST_TOKENS:,} token numbers.", "input")
     if isinstance(given[0], int):
         _check_tokens(given, "input")
         return

@@ -10,7 +10,7 @@ from django.urls import reverse
 from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.documents import changes_in_words, read_policy
 from routing.editor.diff import Row, Section, compare, sections
-from routing.models import Policy, PolicyVersion, Route
+from routing.models import Deployment, Policy, PolicyVersion, Route
 from tenants.access import Role
 from tenants.models import ApiKey, Tenant
 from tenants.page import current_tenant, is_platform_staff, may, with_tenant
@@ -103,9 +103,14 @@ def document_of(text: str) -> PolicyDocument | None:
 
 
 def routes_for(tenant: Tenant | None) -> list[Route]:
-    """What the tenant's clients may ask for: its own routes, and the platform's that those do not shadow."""
+    """What the tenant's clients may talk to: its own routes, and the platform's that those do not shadow."""
+    chat = Deployment.Serves.CHAT
+    talks = Q(steps__deployment__serves=chat) | Q(alias_of__steps__deployment__serves=chat)
     rows = (
-        Route.objects.filter(Q(tenant=tenant) | Q(tenant=None), enabled=True).select_related("policy").order_by("name")
+        Route.objects.filter(Q(tenant=tenant) | Q(tenant=None), talks, enabled=True)
+        .select_related("policy")
+        .order_by("name")
+        .distinct()
     )
     mine = {route.name for route in rows if route.tenant_id is not None}
     return [route for route in rows if route.tenant_id is not None or route.name not in mine]

@@ -34,7 +34,7 @@ async def _vector(item: str | list[int], at: str) -> list[float]:
     if not isinstance(item, str):
         raise refused("MiniLM takes texts, not token numbers.", at)
     if embedder().busy:
-        raise ProviderError("Too many texts wait to be embedded.", code="busy", retry_after_s=1)
+        raise ProviderError("Too many texts wait to be embedded.", code="busy", status=429, retry_after_s=1)
     vector = await embedder().embed_text(item) if len(item) <= LONGEST_TEXT else None
     if vector is None:
         raise refused(f"MiniLM takes up to {LONGEST} tokens a text.", at)

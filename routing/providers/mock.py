@@ -13,10 +13,12 @@ import orjson
 from routing.core.embeddings import estimate_inputs, inputs_of
 from routing.core.features import estimate_input
 from routing.providers.base import ProviderError, Target
+from routing.providers.http import refused
 
 REPLY = "a gateway receives each request and sends it to the model that fits it best"
 WORDS = REPLY.split()
 DIMENSIONS = 64
+MOST_NUMBERS = 200_000  # in the vectors of one answer: about 0.1 s of work in the event loop
 Z95 = 1.6449  # 95th percentile of the standard normal distribution
 
 
@@ -78,10 +80,12 @@ class Mock:
         """The same input has the same vector, of length 1; unlike inputs point anywhere."""
         behaviour = Behaviour.of(target.options)
         await self._worked(target, behaviour)
-        width = payload.get("dimensions") or DIMENSIONS
+        width, inputs = payload.get("dimensions") or DIMENSIONS, inputs_of(payload)
+        if width * len(inputs) > MOST_NUMBERS:
+            raise refused("The mock makes fewer or shorter vectors at once.", "dimensions")
         data = [
             {"object": "embedding", "index": index, "embedding": _vector(f"{behaviour.seed}/{item}", width)}
-            for index, item in enumerate(inputs_of(payload))
+            for index, item in enumerate(inputs)
         ]
         tokens = estimate_inputs(payload)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}

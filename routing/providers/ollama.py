@@ -56,7 +56,7 @@ class Ollama:
         if payload.get("dimensions") is not None:
             body["dimensions"] = payload["dimensions"]
         async with post(self._outlet, target, "/api/embed", body, {}) as response:
-            return orjson.dumps(embeddings(_line(await read_all(response))))
+            return orjson.dumps(embeddings(_document(await read_all(response))))
 
 
 def embeddings(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,11 +150,16 @@ class Reply:
 
 
 def _line(line: bytes) -> dict[str, Any]:
+    document = _document(line)
+    if not isinstance(document.get("message"), dict):
+        raise ProviderError("The answer has no message.", code="garbage")
+    return document
+
+
+def _document(line: bytes) -> dict[str, Any]:
     document = read_object(line)
     if "error" in document:
         raise ProviderError(str(document["error"])[:500], code="provider_error")
-    if not isinstance(document.get("message"), dict):
-        raise ProviderError("The answer has no message.", code="garbage")
     return document
 
 

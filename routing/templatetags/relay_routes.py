@@ -9,6 +9,7 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def first_model(context: RequestContext) -> str:
-    """A model name that the current tenant's clients may send; empty if there is none."""
+    """A model name that the current tenant's clients may send, rather one without a path (those are for comparisons);
+    empty if there is none."""
     routes = routes_for(current_tenant(context.request))
-    return routes[0].name if routes else ""
+    return min(routes, key=lambda route: (bool(route.path), route.name)).name if routes else ""

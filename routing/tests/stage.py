@@ -1,7 +1,7 @@
 """What a test of the API needs: routes to scripted providers, live in both servers; keys; and the traces afterwards."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +12,8 @@ from django.db import transaction
 from django_tenants.utils import tenant_context
 
 from conftest import Shells, eventually, unique
-from routing.models import Deployment, Provider, Route, RouteCandidate
-from routing.services import import_policy
+from routing.models import Deployment, Provider, Route
+from routing.services import import_policy, save_route
 from routing.tests.upstream import FakeProvider, Script
 from tenants.models import ApiKey, Quota, Tenant
 from tenants.services import create_api_key
@@ -61,28 +61,54 @@ class Stage:
         for base in (self.shells.express, self.shells.drf):
             eventually(lambda base=base: holds(base), within_s=within_s)  # type: ignore[misc]
 
-    def route(self, *scripts: Script, tenant: Tenant | None = None, policy: str = NO_CACHE, **deployment: Any) -> str:
-        """A model of the tenant with these candidates in order, live in both servers when this returns."""
+    def route(
+        self,
+        *scripts: Script,
+        tenant: Tenant | None = None,
+        policy: str = NO_CACHE,
+        shares: Sequence[int] | None = None,
+        row: dict[str, Any] | None = None,
+        **deployment: Any,
+    ) -> str:
+        """A model of the tenant with these candidates in order, live in both servers when this returns. ``row``: more
+        of the Route."""
         tenant, name = tenant or self.tenant, unique("model")
         with transaction.atomic():
             import_policy(tenant=tenant, slug=name, text=policy, activated=True)
-            route = Route.objects.create(tenant=tenant, name=name, policy=tenant.policies.get(slug=name))
-            for position, script in enumerate(scripts):
-                slug = f"{name}-{position}"
-                self.fake.scripts[slug] = script
-                row = Deployment.objects.create(slug=slug, provider=self._provider, model=slug, **PRICES | deployment)
-                RouteCandidate.objects.create(route=route, deployment=row, position=position)
-        self.in_both(lambda base: name in self.models(base, self.key(tenant)).text)
+            route = Route(tenant=tenant, name=name, policy=tenant.policies.get(slug=name), **(row or {}))
+            deployments = self._deployments(name, scripts, deployment)
+            parts: Sequence[int | None] = shares or [None] * len(scripts)
+            save_route(route, candidates=list(zip(deployments, parts, strict=True)))
+        self.in_both(lambda base: f'"{name}"' in self.models(base, self.key(tenant)).text)
+        return name
+
+    def _deployments(self, name: str, scripts: Sequence[Script], values: dict[str, Any]) -> Iterator[Deployment]:
+        for position, script in enumerate(scripts):
+            slug = f"{name}-{position}"
+            self.fake.scripts[slug] = script
+            yield Deployment.objects.create(slug=slug, provider=self._provider, model=slug, **PRICES | values)
+
+    def alias(self, target: str, **row: Any) -> str:
+        """Another name for a route, live in both servers when this returns. ``row``: more of the Route."""
+        name = unique("alias")
+        route = Route(tenant=self.tenant, name=name, alias_of=Route.objects.get(name=target), **row)
+        save_route(route, candidates=[])
+        self.in_both(lambda base: f'"{name}"' in self.models(base, self.key()).text)
         return name
 
     def models(self, base: str, key: str) -> httpx.Response:
         return self.http.get(f"{base}/v1/models", headers={"Authorization": f"Bearer {key}"})
 
     def ask(self, base: str, model: str, said: str = "hello", *, key: str = "", **more: Any) -> httpx.Response:
-        """``headers`` among ``more`` are sent as such; the rest goes into the body."""
-        headers = {"Authorization": f"Bearer {key or self.key()}", **more.pop("headers", {})}
+        """``headers`` among ``more`` are sent as such, ``path`` is a route's; the rest goes into the body."""
+        at = f"{path}/chat/completions" if (path := more.pop("path", "")) else "chat/completions"
         body = {"model": model, "messages": [{"role": "user", "content": said}], **more}
-        return self.http.post(f"{base}/v1/chat/completions", json=body, headers=headers)
+        return self.post(base, at, key=key, **body)
+
+    def post(self, base: str, at: str, *, key: str = "", **body: Any) -> httpx.Response:
+        """``headers`` in ``body`` are sent as such."""
+        headers = {"Authorization": f"Bearer {key or self.key()}", **body.pop("headers", {})}
+        return self.http.post(f"{base}/v1/{at}", json=body, headers=headers)
 
     def ask_together(self, base: str, model: str, times: int, **more: Any) -> list[httpx.Response]:
         with ThreadPoolExecutor(times) as pool:

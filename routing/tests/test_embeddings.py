@@ -70,6 +70,8 @@ def test_whatever_comes_is_a_request_or_the_clients_mistake(given: Any, encoding
         ({"input": ["a", ""]}, "input[1]"),
         ({"input": ["a", 5]}, "input[1]"),
         ({"input": ["x"] * (MOST_INPUTS + 1)}, "input"),
+        ({"input": [1] * 300_001}, "input"),
+        ({"input": [[1] * 150_001] * 2}, "input"),
         ({"input": [1, "a"]}, "input"),
         ({"input": [1, True]}, "input"),
         ({"input": [-1]}, "input"),

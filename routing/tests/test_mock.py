@@ -69,3 +69,22 @@ def test_latency_has_the_mean_and_the_95th_percentile_that_were_asked_for() -> N
     assert drawn[int(0.95 * len(drawn))] == pytest.approx(120, rel=0.1)
     assert Behaviour(mean_ms=0).latency_s(chance) == 0
     assert Behaviour(mean_ms=40, p95_ms=40).latency_s(chance) == 0.04
+
+
+async def test_the_same_text_has_the_same_vector() -> None:
+    async def vectors(**payload: Any) -> list[list[float]]:
+        answer = orjson.loads(await Mock().embed(target(seed=3), {"model": "m", **payload}))
+        return [one["embedding"] for one in answer["data"]]
+
+    first, other = await vectors(input=["one", "two"])
+    assert [first] == await vectors(input="one") and first != other
+    assert len(first) == 64 and sum(number**2 for number in first) == pytest.approx(1)
+    assert len((await vectors(input=[1, 2], dimensions=5))[0]) == 5
+
+
+async def test_embeddings_fail_at_the_given_rate_and_when_too_many_are_wanted() -> None:
+    with pytest.raises(ProviderError):
+        await Mock().embed(target(error_rate=1.0), {"model": "m", "input": "x"})
+    with pytest.raises(ProviderError) as refused:
+        await Mock().embed(target(), {"model": "m", "input": ["x"] * 2048, "dimensions": 65_536})
+    assert (refused.value.retryable, refused.value.param) == (False, "dimensions")

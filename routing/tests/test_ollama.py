@@ -187,3 +187,29 @@ ODD_FIELDS: list[tuple[dict[str, Any], str]] = [
 async def test_a_clients_odd_field_is_the_clients_mistake(odd: dict[str, Any], param: str) -> None:
     error = await failure([], payload={**PAYLOAD, **odd})
     assert (error.status, error.retryable, error.param) == (400, False, param)
+
+
+EMBEDDED = {"model": "all-minilm", "embeddings": [[0.5, -0.5], [1.0, 0.0]], "total_duration": 14143917}
+
+
+async def embed(server: ModelServer, **payload: Any) -> Any:
+    async with serving(server) as (session, target):
+        return orjson.loads(await Ollama(session).embed(target, {"model": "all-minilm", **payload}))
+
+
+async def test_embeddings() -> None:
+    server = ModelServer(parts=[orjson.dumps({**EMBEDDED, "prompt_eval_count": 8})])
+    answer = await embed(server, input=["why", "how"], dimensions=2, encoding_format="base64")
+    assert server.paths == ["/api/embed"]
+    assert server.asked == [{"model": "all-minilm", "input": ["why", "how"], "truncate": False, "dimensions": 2}]
+    assert [one["embedding"] for one in answer["data"]] == EMBEDDED["embeddings"]
+    assert answer["usage"] == {"prompt_tokens": 8, "total_tokens": 8}
+
+
+async def test_one_text_is_embedded_and_tokens_are_refused() -> None:
+    server = ModelServer(parts=[orjson.dumps(EMBEDDED)])
+    await embed(server, input="why")
+    assert server.asked == [{"model": "all-minilm", "input": ["why"], "truncate": False}]
+    with pytest.raises(ProviderError) as refused:
+        await embed(server, input=[1, 2])
+    assert (refused.value.param, refused.value.retryable) == ("input", False)

@@ -30,7 +30,8 @@ def ask_with_empty_budgets(stage: Stage, model: str) -> tuple[int, Any]:
         try:
             await runtime.loaded.wait()
             runtime.retries = runtime.hedges = NOTHING_LEFT
-            reply = await shell.chat(runtime, {"authorization": f"Bearer {stage.key()}"}, read_body)
+            headers = {"authorization": f"Bearer {stage.key()}"}
+            reply = await shell.answer(runtime, shell.Endpoint(), headers, read_body)
             async for _ in reply.body:
                 pass
             return reply

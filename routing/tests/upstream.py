@@ -37,6 +37,7 @@ class FakeProvider:
     async def _start(self) -> str:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/v1/chat/completions", self._answer)
+        application.router.add_post("/v1/embeddings", self._answer)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -74,6 +75,19 @@ def says(*words: str, usage: tuple[int, int] | None = USAGE, gap_s: float = 0, f
             await response.write(event({**COMMON, "choices": [], "usage": _usage(usage)}))
         await response.write(DONE)
         return response
+
+    return script
+
+
+def embeds(*vectors: Any, usage: int | None = 3) -> Script:
+    """These vectors, as they are."""
+
+    async def script(request: web.Request, body: Body) -> web.StreamResponse:
+        data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+        answer: Body = {"object": "list", "model": "fake-embed", "data": data}
+        if usage is not None:
+            answer["usage"] = {"prompt_tokens": usage, "total_tokens": usage}
+        return web.json_response(answer)
 
     return script
 

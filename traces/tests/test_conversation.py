@@ -71,3 +71,13 @@ def test_each_kind_of_part_reads_as_what_it_is() -> None:
 def test_long_strings_are_cut_and_say_so() -> None:
     assert "100 characters more in the download" in pretty({"image": "A" * (LONGEST_STRING + 100)})
     assert len(pretty(["word " * 700] * 100)) < 121_000
+
+
+def test_a_prompt_and_texts_to_embed_are_read_as_the_users_words() -> None:
+    def said(request: Any) -> list[str]:
+        return [block.body for message in conversation(request, None) for block in message.blocks]
+
+    assert said({"prompt": "one"}) == said({"input": "one"}) == ["one"]
+    assert said({"input": ["one", "two"]}) == ["one", "two"]
+    assert said({"input": [1, 2]}) == said({"input": {}}) == said({}) == []
+    assert said({"messages": [{"role": "user", "content": "talk"}], "input": "x"}) == ["talk"]

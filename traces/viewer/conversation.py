@@ -11,6 +11,7 @@ from traces.viewer.rawjson import pretty
 
 ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 FOLD_AT = 1_200  # characters
+MOST_TEXTS = 50  # of an embeddings request; the raw request shows all
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,18 @@ class Message:
 
 
 def conversation(request: object, response: object) -> list[Message]:
-    asked = [read_message(message) for message in mappings(mapping(request).get("messages"))]
+    asked = [read_message(message) for message in asked_in(mapping(request))]
     choices = mappings(mapping(response).get("choices"))
     return asked + [read_message(mapping(choice.get("message")), answer=True) for choice in choices]
+
+
+def asked_in(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The messages of a chat, the prompt of /v1/infer, or the texts to embed."""
+    if "messages" in request:
+        return mappings(request["messages"])
+    given = request.get("prompt", request.get("input"))
+    texts = [item for item in (items(given) or [given]) if isinstance(item, str)]
+    return [{"role": "user", "content": item} for item in texts[:MOST_TEXTS]]
 
 
 def read_message(message: Mapping[str, Any], *, answer: bool = False) -> Message:

@@ -27,6 +27,7 @@ from traces.viewer.rawjson import highlighted, pretty
 from traces.viewer.timeline import waterfall
 
 CONTENT = ("request_json", "response_json", "prompt_line")
+ADDRESSES = {"infer": "/v1/infer", "embeddings": "/v1/embeddings"}  # all else is chat
 PARTS = {"request": "request_json", "response": "response_json"}
 
 
@@ -176,10 +177,18 @@ def content(request: HttpRequest, trace: Trace) -> dict[str, Any]:
         "messages_read": messages,
         "tool_calls": sum(block.kind == "call" for message in messages for block in message.blocks),
         "bodies": bodies,
-        "curl": as_curl(request.build_absolute_uri("/v1/chat/completions"), asked) if asked is not None else "",
+        "curl": _curl(request, trace) if asked is not None else "",
         "metadata_only": getattr(tenant_of(request), "content", "") == Tenant.Content.METADATA,
         "unreadable": asked is None and answered is not None,
     }
+
+
+def _curl(request: HttpRequest, trace: Trace) -> str:
+    """By the route's name, also where the client came by its path and sent another model."""
+    asked: Any = trace.request_json
+    if trace.plan_json and trace.endpoint == "chat" and "model" in mapping(asked):
+        asked = {**asked, "model": trace.route}
+    return as_curl(request.build_absolute_uri(ADDRESSES.get(trace.endpoint, "/v1/chat/completions")), asked)
 
 
 @require_GET
