@@ -37,6 +37,8 @@ HEALTHCHECK --interval=10s --timeout=4s --start-period=40s --retries=3 \
 # tini passes signals on: as process 1, a program that does not ask for SIGTERM would not get it.
 ENTRYPOINT ["tini", "--"]
 # As many processes as WEB_CONCURRENCY says. Idle connections outlive those of usual balancers (60 s), so that none is
-# closed just as a request comes; a stream may go on for 120 s after the listener has closed.
+# closed just as a request comes; a stream may go on for 120 s after the listener has closed; on a busy machine a process
+# may take more than the usual 5 s to start or to answer its parent.
 CMD ["uvicorn", "relay_project.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", \
-     "--no-server-header", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "120"]
+     "--no-server-header", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "120", \
+     "--timeout-worker-healthcheck", "30"]
