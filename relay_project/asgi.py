@@ -10,14 +10,18 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
+from relay_project.draining import Draining  # noqa: E402
 from routing.api.express import Express  # noqa: E402
 from routing.runtime import lifespan  # noqa: E402
 from scheduling.consumers import LanesConsumer  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": Express(django_application) if settings.RELAY_EXPRESS else django_application,
-        "lifespan": lifespan,
-        "channel": ChannelNameRouter({"lanes": LanesConsumer.as_asgi()}),
-    }
+application = Draining(
+    ProtocolTypeRouter(
+        {
+            "http": Express(django_application) if settings.RELAY_EXPRESS else django_application,
+            "lifespan": lifespan,
+            "channel": ChannelNameRouter({"lanes": LanesConsumer.as_asgi()}),
+        }
+    ),
+    seconds=settings.RELAY_DRAIN_S,
 )

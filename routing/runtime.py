@@ -102,13 +102,14 @@ class Runtime:
             await self.ledger.leave()
         await self.redis.close()
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> bool:
         try:
             self.snapshot = await sync_to_async(_load_snapshot, thread_sensitive=False)()
         except Exception:  # a row that cannot be read must not take away the configuration that works
             log.exception("configuration: not loaded, the last one stays in use")
-            return
+            return False
         self.loaded.set()
+        return True
 
     @staticmethod
     def clock() -> float:

@@ -42,16 +42,18 @@ def announce_changes_of(table: str) -> migrations.RunSQL:
     )
 
 
-async def listen(dsn: str, changed: Callable[[], Awaitable[None]]) -> None:
-    """Call ``changed`` at the start, after each change and after each reconnect; ends only when cancelled."""
+async def listen(dsn: str, changed: Callable[[], Awaitable[bool]], ping_s: float = PING_S) -> None:
+    """Call ``changed`` at the start, after each change and after each reconnect; ends only when cancelled.
+
+    It says whether all could be loaded. If not (tables of a newer version are being made), it is asked again."""
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=3) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}")
-                await changed()
+                loaded = await changed()
                 while True:
-                    if await _notified(connection):
-                        await changed()
+                    if await _notified(connection, ping_s) or not loaded:
+                        loaded = await changed()
         except (psycopg.Error, OSError, TimeoutError) as error:
             log.warning(
                 "configuration: PostgreSQL is away, the last known one stays in use", extra={"error": str(error)}
@@ -59,9 +61,9 @@ async def listen(dsn: str, changed: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(RECONNECT_S)
 
 
-async def _notified(connection: psycopg.AsyncConnection) -> bool:
-    """Whether something came within PING_S; several notifications count as one. A dead connection raises."""
-    async for _ in connection.notifies(timeout=PING_S, stop_after=1):
+async def _notified(connection: psycopg.AsyncConnection, ping_s: float) -> bool:
+    """Whether something came within ``ping_s``; several notifications count as one. A dead connection raises."""
+    async for _ in connection.notifies(timeout=ping_s, stop_after=1):
         return True
     async with asyncio.timeout(3):
         await connection.execute("SELECT 1")

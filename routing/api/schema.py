@@ -225,6 +225,6 @@ HEALTH: dict[str, Any] = {
 }
 READY: dict[str, Any] = {
     "tags": ["health"],
-    "summary": "The process can serve: configuration loaded, Redis answers",
+    "summary": "The process can serve: configuration loaded, not about to end; degraded without Redis",
     "responses": {200: _said("Ready.", _STATUS), 503: _said("Not ready.", _STATUS)},
 }
