@@ -1,0 +1,144 @@
+"""`manage.py loadgen`: put a load on a running Relay and say what it did."""
+
+import asyncio
+import ipaddress
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from relay_project.loadgen.arrivals import Arrival, ArrivalsInvalid, even, recorded, seconds
+from relay_project.loadgen.drive import Driver, Load
+
+
+class Command(BaseCommand):
+    help = (
+        "Open-loop load on a running Relay: requests leave on time whatever the answers do, and a latency counts from"
+        " the moment the request was due. The last line on stdout is one JSON object."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add("--qps", type=float, default=50.0, help="Requests a second (not with --trace).")
+        add("--concurrency", type=int, default=128, help="Connections; with all busy, requests wait.")
+        add("--duration", default="10s", help="Like 60s, 2m, 500ms.")
+        add("--policy", default="", help="Policy or strategy that plans the requests (POST /v1/infer).")
+        add("--model", default="", help="Model or route; empty: Relay's own choice.")
+        add("--prompt", default="ping", help="What is asked.")
+        add("--max-tokens", type=int, default=None)
+        add("--unique", action="store_true", help="Number the prompts, so that no cache answers.")
+        add("--stream", action="store_true", help="Stream from /v1/chat/completions (needs --model).")
+        add("--trace", type=Path, help="CSV (or .gz) with t_s, input_tokens, output_tokens: send as it was recorded.")
+        add("--csv-out", type=Path, help="Write one line a request here.")
+        add("--url", default=f"http://127.0.0.1:{settings.PORT}", help="Where Relay runs.")
+        add("--tenant", default="default", help="Tenant of keyless requests (development).")
+        add("--timeout", default="60s", help="Longest wait for one answer.")
+        add("--remote", action="store_true", help="Allow a server that is not on this machine.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            arrivals, load = self.arrivals(options), self.load(options)
+        except ArrivalsInvalid as error:
+            raise CommandError(str(error)) from error
+        self.check_url(load.url, remote=options["remote"])
+        driver = Driver(load)
+        seen = [0]
+
+        def tick() -> None:
+            self.progress(driver.results.line(seen[0], 1.0))
+            seen[0] = len(driver.results.all)
+
+        try:
+            elapsed = asyncio.run(self.run(driver, arrivals, tick))
+        except* ArrivalsInvalid as group:
+            raise CommandError(str(group.exceptions[0])) from group
+        if options["csv_out"]:
+            self.save(driver, options["csv_out"])
+        self.stdout.write(json.dumps(driver.results.summary(elapsed)))
+        if not any(item.kind == "ok" for item in driver.results.all):
+            raise CommandError("No request was answered; the errors stand above.")
+
+    def arrivals(self, options: dict[str, Any]) -> Any:
+        """Raises ArrivalsInvalid; of a file, its first row is read here and the others as they are due."""
+        duration = seconds(options["duration"])
+        if not options["trace"]:
+            return even(options["qps"], duration)
+        rows = recorded(options["trace"], duration)
+        first = next(rows, None)
+        return _chained(first, rows)
+
+    def load(self, options: dict[str, Any]) -> Load:
+        if options["stream"] and not options["model"]:
+            raise CommandError("--stream needs --model, for example --model mock.")
+        if options["stream"] and options["policy"]:
+            raise CommandError("--policy works without --stream only: chat requests take the policy of their route.")
+        if not 1 <= options["concurrency"] <= 10_000:
+            raise CommandError("--concurrency must be 1 to 10,000.")
+        key = os.environ.get("RELAY_API_KEY")
+        who = {"Authorization": f"Bearer {key}"} if key else {"X-Tenant-Id": options["tenant"]}
+        return Load(
+            url=options["url"].rstrip("/"),
+            headers={"Content-Type": "application/json", **who},
+            prompt=options["prompt"],
+            policy=options["policy"],
+            model=options["model"],
+            max_tokens=options["max_tokens"],
+            unique=options["unique"],
+            stream=options["stream"],
+            timeout_s=seconds(options["timeout"]),
+            concurrency=options["concurrency"],
+        )
+
+    def check_url(self, url: str, *, remote: bool) -> None:
+        """Somebody must listen, and on this machine unless it is said otherwise."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise CommandError("--url must look like http://127.0.0.1:8000.")
+        if not remote and not _is_loopback(parts.hostname):
+            raise CommandError(f"{parts.hostname} is not this machine. If you may load it, say --remote.")
+        try:
+            with urlopen(f"{url}/health", timeout=5):
+                return
+        except (URLError, OSError) as error:
+            raise CommandError(f"{url} does not answer ({error}). Start Relay with `make dev`.") from error
+
+    async def run(self, driver: Driver, arrivals: Any, tick: Any) -> float:
+        """Ctrl-C stops sending; what is under way is awaited and counted."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, driver.stop)
+        return await driver.run(arrivals, tick)
+
+    def progress(self, line: str) -> None:
+        if sys.stderr.isatty():
+            self.stderr.write(f"\r\x1b[K{line}", ending="")
+            self.stderr.flush()
+        else:
+            self.stderr.write(line)
+
+    def save(self, driver: Driver, path: Path) -> None:
+        try:
+            driver.results.write_csv(path)
+        except OSError as error:
+            raise CommandError(f"--csv-out: {path} cannot be written: {error.strerror}.") from error
+
+
+def _chained(first: Arrival | None, rest: Any) -> Any:
+    if first is not None:
+        yield first
+        yield from rest
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = {item[4][0] for item in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise CommandError(f"--url: {host} is not known ({error}).") from error
+    return all(ipaddress.ip_address(address).is_loopback for address in found)
