@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from routing.models import CREDENTIAL_ENV, Credential, Provider
+from routing.models import ACCOUNT_ID, CREDENTIAL_ENV, Credential, Provider
 from routing.sealing import CannotOpen, CannotSeal, key_of, rewrap, seal
 from tenants.models import Tenant
 
@@ -102,6 +102,13 @@ def credential_for(provider: Provider, tenant_id: int | None, stored: Stored) ->
     if secret or not (name or provider.needs_credential):
         return Opened(secret)
     return Opened(problem=f"It needs a credential: store one{f' or set {name}' if name else ''}.")
+
+
+def obstacle(provider: Provider, credential: Opened) -> str:
+    """What keeps a provider from being used even if it is on, as a sentence; empty if nothing does."""
+    if ACCOUNT_ID in provider.base_url:
+        return f"Its address needs your account in place of {ACCOUNT_ID}."
+    return credential.problem
 
 
 def rotate_keys(*, dry_run: bool = False) -> Rotation:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from routing.core.plan import ActivePolicy, Candidate
 from routing.core.policy import PolicyInvalid
-from routing.credentials import Opened, Stored, credential_for, stored_credentials
+from routing.credentials import Opened, Stored, credential_for, obstacle, stored_credentials
 from routing.documents import read_policy
-from routing.models import ACCOUNT_ID, Deployment, DeploymentLimit, Policy, PolicyVersion, Route
+from routing.models import Deployment, DeploymentLimit, Policy, PolicyVersion, Route
 from routing.providers.base import Target
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
@@ -175,9 +175,7 @@ def _unavailable(row: Deployment, credential: Opened) -> str:
         return "Its provider is switched off."
     if not row.enabled:
         return "It is switched off."
-    if ACCOUNT_ID in row.provider.base_url:
-        return f"Its address needs your account in place of {ACCOUNT_ID}."
-    return credential.problem
+    return obstacle(row.provider, credential)
 
 
 def _target(row: Deployment, credential: Opened) -> Target:
