@@ -17,6 +17,7 @@ from routing.providers.outlet import AddressRefused, Outlet
 ERROR_BYTES = 64 * 1024
 CLIENTS_FAULT = {400, 413, 415, 422}
 LONGEST_RETRY_S = 1e6
+QUOTABLE = 8  # characters; what is shorter may be an ordinary word of the message
 
 
 @asynccontextmanager
@@ -101,8 +102,8 @@ async def _refusal(response: aiohttp.ClientResponse, target: Target) -> Provider
     status = response.status
     message, param = _message(await response.content.read(ERROR_BYTES))
     if status in CLIENTS_FAULT:
-        for secret in filter(None, target.credential.split(":")):
-            message = message.replace(secret, "…")
+        for secret in target.credential.split(":"):
+            message = message.replace(secret, "…") if len(secret) >= QUOTABLE else message
         return ProviderError(
             message or "The provider refused the request.",
             code="provider_refused",
