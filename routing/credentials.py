@@ -48,17 +48,13 @@ def set_credential(*, provider: Provider, tenant: Tenant | None, secret: str, au
     """In force everywhere within a second. Raises ValidationError that names “secret”."""
     if problem := problem_of(provider, secret):
         raise ValidationError({"secret": problem})
-    row = Credential.objects.filter(provider=provider, tenant=tenant).first() or Credential(
-        provider=provider, tenant=tenant
-    )
     try:
-        row.sealed = seal(settings.RELAY_CREDENTIAL_KEYS, secret, row.context)
+        sealed = seal(settings.RELAY_CREDENTIAL_KEYS, secret, Credential(provider=provider, tenant=tenant).context)
     except CannotSeal:
         raise ValidationError({"secret": NO_KEYS}) from None
-    row.hint = secret[-4:] if len(secret) >= HINTED_LENGTH else ""
-    row.created_by = author[:150]
-    row.save()
-    return row
+    hint = secret[-4:] if len(secret) >= HINTED_LENGTH else ""
+    values = {"sealed": sealed, "hint": hint, "created_by": author[:150]}
+    return Credential.objects.update_or_create(provider=provider, tenant=tenant, defaults=values)[0]
 
 
 def clear_credential(*, provider: Provider, tenant: Tenant | None) -> bool:

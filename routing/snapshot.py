@@ -131,7 +131,10 @@ def _candidates(
 def _own_candidates(
     route: Route, deployments: Mapping[int, Deployment], stored: Stored
 ) -> dict[int, tuple[Candidate, ...]]:
-    """For each tenant with a credential for any of the route's providers, so that a request only looks them up."""
+    """For each tenant with a credential for any of the route's providers, so that a request only looks them up.
+
+    Grows with tenants who bring one x routes of the platform: 1,000 x 10 with 7 candidates each take some 20 MB.
+    """
     providers = {deployments[step.deployment_id].provider_id for step in route.steps.all()}
     owners = {tenant_id for provider in providers for tenant_id in _owners(provider, stored)}
     return {tenant_id: _candidates(route, deployments, stored, tenant_id) for tenant_id in owners}
