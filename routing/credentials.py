@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from routing.models import CREDENTIAL_ENV, Credential, Provider
+from routing.models import ACCOUNT_ID, CREDENTIAL_ENV, Credential, Provider
 from routing.sealing import CannotOpen, CannotSeal, key_of, rewrap, seal
 from tenants.models import Tenant
 
@@ -48,17 +48,13 @@ def set_credential(*, provider: Provider, tenant: Tenant | None, secret: str, au
     """In force everywhere within a second. Raises ValidationError that names “secret”."""
     if problem := problem_of(provider, secret):
         raise ValidationError({"secret": problem})
-    row = Credential.objects.filter(provider=provider, tenant=tenant).first() or Credential(
-        provider=provider, tenant=tenant
-    )
     try:
-        row.sealed = seal(settings.RELAY_CREDENTIAL_KEYS, secret, row.context)
+        sealed = seal(settings.RELAY_CREDENTIAL_KEYS, secret, Credential(provider=provider, tenant=tenant).context)
     except CannotSeal:
         raise ValidationError({"secret": NO_KEYS}) from None
-    row.hint = secret[-4:] if len(secret) >= HINTED_LENGTH else ""
-    row.created_by = author[:150]
-    row.save()
-    return row
+    hint = secret[-4:] if len(secret) >= HINTED_LENGTH else ""
+    values = {"sealed": sealed, "hint": hint, "created_by": author[:150]}
+    return Credential.objects.update_or_create(provider=provider, tenant=tenant, defaults=values)[0]
 
 
 def clear_credential(*, provider: Provider, tenant: Tenant | None) -> bool:
@@ -102,6 +98,13 @@ def credential_for(provider: Provider, tenant_id: int | None, stored: Stored) ->
     if secret or not (name or provider.needs_credential):
         return Opened(secret)
     return Opened(problem=f"It needs a credential: store one{f' or set {name}' if name else ''}.")
+
+
+def obstacle(provider: Provider, credential: Opened) -> str:
+    """What keeps a provider from being used even if it is on, as a sentence; empty if nothing does."""
+    if ACCOUNT_ID in provider.base_url:
+        return f"Its address needs your account in place of {ACCOUNT_ID}."
+    return credential.problem
 
 
 def rotate_keys(*, dry_run: bool = False) -> Rotation:

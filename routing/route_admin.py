@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -13,21 +13,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
+from routing.catalogue_admin import deployments_for
 from routing.core.split import problem_with
 from routing.models import Deployment, Route, RouteCandidate
 from routing.services import check_candidates
 from routing.split_report import SplitReport, split_report
 from tenants.access import Role
 from tenants.console import TenantForm, TenantOwnedAdmin
-from tenants.models import Tenant
 from tenants.page import current_tenant, is_platform_staff, may, pill
-
-
-def deployments_for(tenant: Tenant | None) -> "QuerySet[Deployment]":
-    """Those behind the routes that the tenant may use: its own and the platform's."""
-    return Deployment.objects.filter(
-        Q(steps__route__tenant=tenant) | Q(steps__route__tenant=None), steps__isnull=False
-    ).distinct()
 
 
 class CandidateFormSet(BaseInlineFormSet):  # type: ignore[type-arg]

@@ -27,7 +27,8 @@ def _addresses(environ: Mapping[str, str]) -> dict[str, str]:
     """What the environment says of addresses, by provider."""
     found = {}
     if ollama := environ.get("OLLAMA_HOST"):
-        found["ollama"] = ollama if "://" in ollama else f"http://{ollama}"
+        where = ollama if "://" in ollama else f"http://{ollama}"
+        found["ollama"] = where.replace("://0.0.0.0", "://127.0.0.1")  # where it listens, not where it is
     if embedded := environ.get("RELAY_EMBEDDED_LLM_URL"):
         found["embedded"] = embedded
     if account := environ.get("CLOUDFLARE_ACCOUNT_ID"):

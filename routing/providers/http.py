@@ -19,6 +19,7 @@ ERROR_BYTES = 64 * 1024
 SECONDS = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 CLIENTS_FAULT = {400, 413, 415, 422}
 LONGEST_RETRY_S = 1e6
+QUOTABLE = 8  # characters; what is shorter may be an ordinary word of the message
 
 
 @asynccontextmanager
@@ -103,8 +104,8 @@ async def _refusal(response: aiohttp.ClientResponse, target: Target) -> Provider
     status = response.status
     message, param = _message(await response.content.read(ERROR_BYTES))
     if status in CLIENTS_FAULT:
-        for secret in filter(None, target.credential.split(":")):
-            message = message.replace(secret, "…")
+        for secret in target.credential.split(":"):
+            message = message.replace(secret, "…") if len(secret) >= QUOTABLE else message
         return ProviderError(
             message or "The provider refused the request.",
             code="provider_refused",

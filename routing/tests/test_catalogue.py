@@ -94,7 +94,7 @@ def test_addresses_follow_the_environment_where_it_names_them(policy: Policy) ->
     seed_catalogue(
         {"demo": policy, "auto": policy},
         {
-            "OLLAMA_HOST": "127.0.0.1:9999",
+            "OLLAMA_HOST": "0.0.0.0:9999",
             "RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18082/v1",
             "CLOUDFLARE_ACCOUNT_ID": "a1",
         },
