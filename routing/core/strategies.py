@@ -6,7 +6,6 @@ breaker open, limits used up) then go behind the others, whatever the strategy.
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ class Ranked(NamedTuple):
     points: Points | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """``arm``: the deployment that the draw chose, whether it can answer just now or not; else empty."""
 
     ranked: Sequence[Ranked]
@@ -39,8 +37,7 @@ class Order:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     settings: Settings
     wanted: Wanted
     evidence: Mapping[str, Evidence]

@@ -36,6 +36,7 @@ def test_the_cheaper_is_asked_first_and_the_trace_says_what_would_have_chosen_th
     answer: Any = eventually(ask)
     trace = stage.trace(answer)
     assert (trace.strategy, trace.task) == ("scored", "coding")
+    assert "Refactor" not in f"{trace.plan_json}{trace.decision_trace_json}", "a viewer must not read the prompt there"
     first, second = trace.plan_json["candidates"]
     assert first["factors"]["cost"] > second["factors"]["cost"]
     page = page_of(trace, stage.tenant)
