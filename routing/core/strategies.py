@@ -135,8 +135,13 @@ def weighted(candidates: Sequence[Candidate], given: Circumstances) -> Order:
 def canary(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     trial = given.settings.canary
     names = [item.deployment for item in candidates]
-    if trial is None or trial.deployment not in names:
+    if trial is None:
         return ordered(candidates, given)
+    if trial.deployment not in names:
+        why = (
+            f"The canary {trial.deployment} is not among the candidates that can answer; the others are asked in order."
+        )
+        return ordered(candidates, given)._replace(why=why)
     others = [item for item in candidates if item.deployment != trial.deployment]
     tried = candidates[names.index(trial.deployment)]
     said = f"Drawn {given.draw * 100:.1f} of 100; the canary {trial.deployment} takes those under {trial.share:g}."

@@ -60,3 +60,11 @@ def test_the_stand_in_of_a_failing_arm_is_not_kept_for_it(base: str, stage: Stag
     assert {trace.status for trace in traces} == {200}
     assert set(arms[0]) == {"miss"}
     assert arms[1].count("miss") == 1
+
+
+def test_strengths_that_make_no_sense_count_as_not_stated(base: str, stage: Stage) -> None:
+    model = stage.route(says("fine"), policy=SCORED, strengths={"coding": "very", "chat": 7, "speed": 0.5}, quality=999)
+    answer = stage.ask(base, model, "Refactor this code.")
+    assert answer.status_code == 200
+    [candidate] = stage.trace(answer).plan_json["candidates"]
+    assert (candidate["facts"]["strength"], candidate["facts"]["preference"]) == (0.5, 1)

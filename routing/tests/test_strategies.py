@@ -149,10 +149,11 @@ def test_a_canary_takes_its_share_first_and_the_rest_last() -> None:
     assert asked("canary", [B], canary=trial, draw=0.9).arm == "b"
 
 
-@pytest.mark.parametrize("trial", [None, Canary("elsewhere", 50)])
-def test_a_canary_that_the_route_lacks_changes_nothing(trial: Canary | None) -> None:
-    made = asked("canary", [A, B], canary=trial)
-    assert (names(made), made.arm, made.why) == ("ab", "", "")
+def test_a_canary_that_cannot_answer_changes_nothing_and_the_reason_says_so() -> None:
+    made = asked("canary", [A, B], canary=Canary("elsewhere", 50))
+    assert (names(made), made.arm) == ("ab", "")
+    assert made.why.startswith("The canary elsewhere is not among")
+    assert asked("canary", [A, B]) == asked("ordered", [A, B])
 
 
 @given(EVIDENCE)
