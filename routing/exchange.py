@@ -3,12 +3,14 @@
 Every ``started`` and ``clock`` here is the same monotonic clock in seconds; ``now`` is epoch seconds.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from caching.claims import Claim
 from caching.exact import Stored
 from caching.semantic import Lookup
 from routing import answers
@@ -21,6 +23,11 @@ from tenants.auth import Caller
 from tenants.ledger import Hold, Left, Spend, nearest
 from traces.draft import TraceDraft
 
+SEEN_BEFORE = {
+    "exact": "The same request was answered before",
+    "semantic": "A question alike was answered before",
+    "replay": "The first request with this Idempotency-Key was answered",
+}
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it
 ONE_REQUEST = Spend(1, 0, 0)
 
@@ -58,6 +65,8 @@ class Exchange:
     events: list[bytes] = field(default_factory=list)
     kept_bytes: int = 0
     exact_key: str = ""
+    claim: Claim | None = None  # on the request's Idempotency-Key
+    renewal: asyncio.Task[None] | None = None
     question: SemanticQuestion | None = None
     storable: dict[str, Any] | None = None  # a complete answer
     finished: bool = False
@@ -131,7 +140,7 @@ class Exchange:
         draft.tokens_in, draft.tokens_out, draft.usage_source = stored.tokens_in, stored.tokens_out, "cache"
         draft.saved_microusd = stored.cost_microusd
         draft.response_json = orjson.Fragment(stored.answer)  # written as it is, without being parsed
-        why = "The same request was answered before" if kind == "exact" else "A question alike was answered before"
+        why = SEEN_BEFORE[kind]
         draft.reason = why
         draft.cache_json = {
             "semantic": "off",
@@ -147,6 +156,8 @@ class Exchange:
         draft.step("cache", kind, "hit", f"{why}.")
         if kind == "exact":
             self._span("Look up exact cache", "cache", started, clock, outcome="hit")
+        elif kind == "replay":
+            self._span("Wait for the first answer", "waiting", started, clock)
 
     # --- asked ---------------------------------------------------------------------------------------------------
 
@@ -277,13 +288,17 @@ class Exchange:
 
     # --- for later -----------------------------------------------------------------------------------------------
 
+    @property
+    def may_be_cached(self) -> bool:
+        """Not what another arm answered: later requests of this arm would be served by that one."""
+        arm = self.the_plan.arm
+        return self.request.cache.store and (not arm or arm == self.draft.deployment)
+
     def to_store(self, raw: bytes, now: float) -> Stored | None:
-        """What the caches keep of this answer; None if it may not be stored."""
+        """What is kept of this answer for later; None if it is not complete."""
         draft = self.draft
-        if self.storable is None or not self.request.cache.store:
+        if self.storable is None:
             return None
-        if self.the_plan.arm and self.the_plan.arm != draft.deployment:
-            return None  # the caches keep the arms of a split apart
         return Stored(
             answer=raw,
             trace_id=draft.id,
@@ -311,7 +326,7 @@ class Exchange:
         headers = {
             "x-request-id": self.request.request_id,
             "x-relay-trace-id": draft.id,
-            "x-relay-cache": draft.cache if draft.cache in ("exact", "semantic") else "miss",
+            "x-relay-cache": draft.cache if draft.cache in SEEN_BEFORE else "miss",
             "x-relay-overhead-ms": f"{max(0.0, draft.since_start(clock) - waited):.1f}",
         }
         if self.plan is not None:

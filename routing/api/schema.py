@@ -85,6 +85,7 @@ CHAT: dict[str, Any] = {
     "parameters": [
         *_WHO,
         _header("x-relay-cache", "no-cache, no-store or max-age=SECONDS"),
+        _header("Idempotency-Key", "Repeats with the same key and body get the first one's answer, for a day."),
         _header("x-relay-metadata", "name=value, name=value: for the policy's rules"),
     ],
     "request": {"application/json": _CHAT_REQUEST},
@@ -94,6 +95,7 @@ CHAT: dict[str, Any] = {
         **_REFUSED,
         404: _said("No such model."),
         413: _said("The body is too large."),
+        422: _said("This Idempotency-Key came with another request before."),
         429: _said("The lane is full or a quota is spent; see Retry-After."),
         503: _said("No provider answered; see Retry-After."),
     },

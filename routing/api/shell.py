@@ -58,6 +58,7 @@ async def _read(headers: Headers, read_body: ReadBody, request_id: str) -> ChatR
         request_id=request_id,
         cache_header=headers.get("x-relay-cache", ""),
         metadata=_metadata(headers.get("x-relay-metadata", "")),
+        idempotency_key=headers.get("idempotency-key", ""),
     )
 
 

@@ -40,6 +40,7 @@ class ChatRequest:
     request_id: str
     cache: CacheControl = CacheControl()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
 
     @classmethod
     def unreadable(cls, request_id: str) -> "ChatRequest":
@@ -48,7 +49,12 @@ class ChatRequest:
 
 
 def parse_chat(
-    raw: bytes, *, request_id: str, cache_header: str = "", metadata: Mapping[str, str] | None = None
+    raw: bytes,
+    *,
+    request_id: str,
+    cache_header: str = "",
+    metadata: Mapping[str, str] | None = None,
+    idempotency_key: str = "",
 ) -> ChatRequest:
     """Raises InvalidRequest that names the field."""
     body = _read(raw)
@@ -81,6 +87,7 @@ def parse_chat(
         request_id=request_id,
         cache=parse_cache_header(cache_header),
         metadata={**(own or {}), **(metadata or {})},
+        idempotency_key=_checked_key(idempotency_key),
     )
 
 
@@ -93,6 +100,12 @@ def _read(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body
+
+
+def _checked_key(key: str) -> str:
+    if len(key) > 255 or not (key.isascii() and key.isprintable()):
+        raise InvalidRequest("Idempotency-Key takes up to 255 printable ASCII characters.", "Idempotency-Key")
+    return key
 
 
 def parse_cache_header(header: str) -> CacheControl:

@@ -68,3 +68,14 @@ def test_strengths_that_make_no_sense_count_as_not_stated(base: str, stage: Stag
     assert answer.status_code == 200
     [candidate] = stage.trace(answer).plan_json["candidates"]
     assert (candidate["facts"]["strength"], candidate["facts"]["preference"]) == (0.5, 1)
+
+
+def test_a_repeat_under_an_idempotency_key_gets_the_stand_ins_answer(base: str, stage: Stage) -> None:
+    model = stage.route(refuses(500), says("stand-in"), policy=WEIGHTED)
+    for number in range(6):
+        headers = {"Idempotency-Key": unique(f"key-{number}")}
+        first = stage.ask(base, model, f"question {number}", headers=headers)
+        asked = len(stage.received(model, 1))
+        again = stage.ask(base, model, f"question {number}", headers=headers)
+        assert (again.headers["x-relay-cache"], again.text) == ("replay", first.text)
+        assert len(stage.received(model, 1)) == asked
