@@ -381,6 +381,12 @@ class Exchange:
 
     # --- for later -----------------------------------------------------------------------------------------------
 
+    @property
+    def may_be_cached(self) -> bool:
+        """Not what another arm answered: later requests of this arm would be served by that one."""
+        arm = self.the_plan.arm
+        return self.request.cache.store and (not arm or arm == self.draft.deployment)
+
     def to_store(self, raw: bytes, now: float) -> Stored | None:
         """What is kept of this answer for later; None if it is not complete."""
         draft = self.draft

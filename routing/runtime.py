@@ -161,7 +161,7 @@ class Runtime:
             commands.append(exchange.claim.end(stored))
         if exchange.renewal is not None:
             exchange.renewal.cancel()
-        if not exchange.request.cache.store:
+        if stored is not None and not exchange.may_be_cached:
             stored = None
         if stored is not None and exchange.exact_key:
             commands += [put] if (put := put_command(exchange.exact_key, stored, exchange.the_plan.cache.ttl_s)) else []

@@ -254,13 +254,19 @@ def candidate_of(row: Deployment, share: int | None = None, *, tenant_id: int | 
         account=str(tenant_id) if own else "",
         share=share,
         environments=tuple(row.provider.environments),
-        quality=row.quality,
-        strengths=row.strengths,
+        quality=min(row.quality, 100),
+        strengths=_strengths(row.strengths),
         typical_latency_ms=row.typical_latency_ms,
         neurons_in=row.neurons_in,
         neurons_out=row.neurons_out,
         limits=() if own else limits_of(row),
     )
+
+
+def _strengths(stored: object) -> dict[str, float]:
+    """What is no number from 0 to 1 counts as not stated: a row written by hand must not fail requests."""
+    given = stored.items() if isinstance(stored, dict) else ()
+    return {task: value for task, value in given if isinstance(value, int | float) and 0 <= value <= 1}
 
 
 def _limit(row: DeploymentLimit) -> Limit:

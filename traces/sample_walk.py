@@ -72,6 +72,7 @@ class Walk:
     def plan(self) -> None:
         draft, shape, bucket = self.draft, self.shape, self.text.bucket
         draft.policy, draft.policy_version, draft.bucket, draft.lane = POLICY, 1, bucket, shape.lane
+        draft.strategy = "ordered"
         candidates = [
             {
                 "deployment": server.deployment,
@@ -93,6 +94,7 @@ class Walk:
             "params": shape.params,
             "max_tokens": shape.max_tokens,
             "cache": cache,
+            "strategy": "ordered",
             "attempts": [server.deployment for server in self.servers],
             "candidates": candidates,
             "policy": POLICY,

@@ -11,8 +11,11 @@ from django.core.management import CommandError, call_command
 
 from relay_project.bench.cores import cpu_s, rss_mb
 from relay_project.bench.load import Outcome, Server, body, drive
+from relay_project.bench.planning import CANDIDATES, POLICY, plan_cpu_ms, plan_many
 from relay_project.bench.upstream import CHUNKS, PACE_S, STREAM, Upstream
 from relay_project.embedded.ports import free_port
+from routing.core.plan import ActivePolicy
+from routing.documents import read_policy
 
 
 @pytest_asyncio.fixture
@@ -65,6 +68,12 @@ def test_processor_time_and_memory_of_a_process_grow_with_use() -> None:
     while cpu_s(os.getpid()) - before < 0.02:
         sum(range(10_000))
     assert 20 < rss_mb(os.getpid()) < 4_000
+
+
+def test_planning_is_measured_with_candidates_that_can_all_be_chosen() -> None:
+    plan = plan_many(ActivePolicy("bench", 1, read_policy(POLICY)))
+    assert (plan.strategy, len(plan.attempts)) == ("scored", CANDIDATES)
+    assert plan_cpu_ms() > 0
 
 
 def test_servers_that_hold_something_are_not_used(committed: None) -> None:

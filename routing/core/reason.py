@@ -1,10 +1,9 @@
 """One line of a decision trace."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """``why`` is a sentence."""
 
     step: str

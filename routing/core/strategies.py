@@ -5,7 +5,6 @@ breaker open, limits used up) then go behind the others, whatever the strategy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from routing.core.candidate import Candidate, cost_microusd
@@ -29,8 +28,7 @@ class Ranked(NamedTuple):
     points: Points | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """``arm``: the deployment that the draw chose, whether it can answer just now or not; else empty."""
 
     ranked: Sequence[Ranked]
@@ -38,8 +36,7 @@ class Order:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     settings: Settings
     wanted: Wanted
     evidence: Mapping[str, Evidence]
@@ -146,8 +143,13 @@ def weighted(candidates: Sequence[Candidate], given: Circumstances) -> Order:
 def canary(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     trial = given.settings.canary
     names = [item.deployment for item in candidates]
-    if trial is None or trial.deployment not in names:
+    if trial is None:
         return ordered(candidates, given)
+    if trial.deployment not in names:
+        why = (
+            f"The canary {trial.deployment} is not among the candidates that can answer; the others are asked in order."
+        )
+        return ordered(candidates, given)._replace(why=why)
     others = [item for item in candidates if item.deployment != trial.deployment]
     tried = candidates[names.index(trial.deployment)]
     said = f"Drawn {given.draw * 100:.1f} of 100; the canary {trial.deployment} takes those under {trial.share:g}."

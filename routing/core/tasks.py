@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TASKS = ("chat", "reasoning", "coding", "speed")
-PART = 300  # characters read from each end of a message: what is wanted stands at its start or its end
+PART = 200  # characters read from each end of a message: what is wanted stands at its start or its end
 PUNCTUATION = {ord(mark): " " for mark in ".,:;!?()[]{}<>\"'/\\|=+*#\n\t\r-`“”‘’"}
 CODING = (
     "python javascript typescript rust golang java kotlin sql html css bash regex code coding refactor debug bug"

@@ -69,7 +69,7 @@ def judge(
         _check_context(candidates, given.wanted)
     chosen = order(alive, given)
     if chosen.why:
-        reasons.append(Reason("strategy", given.settings.strategy, chosen.arm, chosen.why))
+        reasons.append(Reason("strategy", given.settings.strategy, chosen.arm or "no arm", chosen.why))
     rests = [resting(one.known, now) for one in chosen.ranked]
     usable = [(one, "") for one, rest in zip(chosen.ranked, rests, strict=True) if not rest]
     behind = [(one, rest) for one, rest in zip(chosen.ranked, rests, strict=True) if rest]

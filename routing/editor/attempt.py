@@ -33,6 +33,12 @@ class Outcome:
     def order(self) -> list[str]:
         return list(self.plan.get("attempts") or [])
 
+    @property
+    def scores(self) -> list[tuple[str, float]]:
+        """Each scored candidate's points; nothing under another strategy."""
+        candidates = self.plan.get("candidates") or []
+        return [(item["deployment"], item["factors"]["total"]) for item in candidates if "factors" in item]
+
 
 def read_attempt(form: Mapping[str, str], *, keys: list[str], models: list[str]) -> Attempt | str:
     """The request, or what is wrong with it in a sentence."""

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 
 from routing import services
 from routing.core.policy import PolicyInvalid
+from routing.core.policy_reference import REFERENCE, STRATEGIES_IN_WORDS
 from routing.documents import problems_of
 from routing.editor import page
 from routing.editor.attempt import Attempt, read_attempt, run
@@ -86,6 +87,8 @@ def _render(
         "routes": page.routes_for(current_tenant(request)),
         "keys": page.key_names(current_tenant(request)),
         "undo": _undo(request, policy),
+        "reference": REFERENCE,
+        "strategies": STRATEGIES_IN_WORDS,
         **(extra or {}),
     }
     return TemplateResponse(request, "routing/policy_editor.html", context, status=status)

@@ -116,3 +116,18 @@ def test_a_rule_named_order_is_compared_like_any_other() -> None:
     old = DEMO.replace("name: fresh", "name: order")
     new = old.replace("then: {lane: short, max_tokens: 96, cache: {exact: false}}", "then: {lane: long}")
     assert "rules.order.then.lane: short → long." in changes_in_words(read_policy(old), read_policy(new))
+
+
+def test_a_change_of_strategy_is_told_field_by_field() -> None:
+    scored = DEMO.replace(
+        "  lane: long\n",
+        "  lane: long\n  strategy: scored\n  weights: {cost: 5}\n  canary: {deployment: x, share: 5}\n",
+        1,
+    )
+    words = changes_in_words(read_policy(DEMO), read_policy(scored))
+    assert words == [
+        "defaults.canary.deployment was added: x.",
+        "defaults.canary.share was added: 5.0.",
+        "defaults.strategy: ordered → scored.",
+        "defaults.weights.cost: 30.0 → 5.0.",
+    ]

@@ -230,6 +230,22 @@ def test_trying_a_text_shows_its_plan_beside_the_active_ones(sign_in: SignIn, po
     assert policy.versions.count() == 2
 
 
+def test_trying_a_scored_text_shows_points_task_and_strategy(sign_in: SignIn, policy: Policy, route: Route) -> None:
+    form = {
+        "text": OTHER.replace("defaults:\n", "defaults:\n  strategy: scored\n"),
+        "model": route.name,
+        "prompt": "Fix this Python bug",
+    }
+    page = html(sign_in(Role.EDITOR).post(at(policy, "try"), form))
+    assert "<td>scored</td>" in page and "<td>coding</td>" in page
+    assert "Points" in page and " points." in page
+
+
+def test_the_editor_explains_every_field(sign_in: SignIn, policy: Policy) -> None:
+    page = html(sign_in(Role.EDITOR).get(at(policy)))
+    assert "What a policy may say" in page and "slo_burn_aware" in page and "rules.*.when" in page
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

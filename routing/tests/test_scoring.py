@@ -71,11 +71,11 @@ def test_free_gets_all_points_of_cost_and_a_dollar_a_million_tokens_half_of_them
     assert points(FREE, Evidence(), CHAT, Weights()).cost == 30
     assert points(PAID, Evidence(), CHAT, Weights()).cost == 15
     lopsided = replace(PAID, price_in=0, price_out=4_000_000)
-    assert points(lopsided, Evidence(), replace(CHAT, tokens_in=300), Weights()).cost == 15
+    assert points(lopsided, Evidence(), CHAT._replace(tokens_in=300), Weights()).cost == 15
 
 
 def test_the_price_of_another_changes_nothing_and_neither_does_the_size_of_the_request() -> None:
-    large = replace(CHAT, tokens_in=4000, tokens_out=4000)
+    large = CHAT._replace(tokens_in=4000, tokens_out=4000)
     assert points(PAID, Evidence(), CHAT, Weights()) == points(PAID, Evidence(), large, Weights())
 
 
@@ -110,7 +110,7 @@ def test_a_limit_gives_points_by_what_is_left_and_none_gives_all() -> None:
 
 def test_a_strength_that_is_not_stated_counts_as_middling() -> None:
     strong = replace(FREE, strengths={"reasoning": 0.8})
-    assert points(strong, Evidence(), replace(CHAT, task="reasoning"), Weights()).task == 12
+    assert points(strong, Evidence(), CHAT._replace(task="reasoning"), Weights()).task == 12
     assert points(strong, Evidence(), CHAT, Weights()).task == 7.5
 
 
@@ -132,4 +132,4 @@ def test_development_prefers_what_is_local_and_all_else_the_best(
     environment: str, preferred: tuple[str, ...], expected: float
 ) -> None:
     good = replace(FREE, quality=90, environments=preferred)
-    assert points(good, Evidence(), replace(CHAT, environment=environment), Weights()).environment == expected
+    assert points(good, Evidence(), CHAT._replace(environment=environment), Weights()).environment == expected

@@ -51,6 +51,11 @@ def percent(share: float | None) -> str:
     return DASH if share is None else f"{share * 100:.1f}%"
 
 
+def points(value: float | None) -> str:
+    """Of a score: one decimal, none for whole ones; −3.2 with a true minus."""
+    return DASH if value is None else f"{round(value, 1) + 0.0:.1f}".removesuffix(".0").replace("-", "−")
+
+
 def relative(age_s: float) -> str:
     """ "9 min ago". Ahead of now (clocks differ a little) is "just now"."""
     if age_s < 5:

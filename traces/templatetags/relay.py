@@ -37,6 +37,7 @@ show_numbers("duration", formats.duration)
 show_numbers("money", formats.money)
 show_numbers("count", formats.count)
 show_numbers("percent", formats.percent)
+show_numbers("points", formats.points)
 
 
 @register.filter

@@ -204,6 +204,51 @@ def test_a_request_of_any_shape_can_be_looked_at(sign_in: SignIn, tenant_a: Tena
     assert "Rejected 400" in text(sign_in(tenant_a), f"{LIST}{trace.pk}/")
 
 
+SCORED = {
+    "strategy": "scored",
+    "weights": {"cost": 30, "quota": 20, "health": 30, "latency": 10, "task": 15, "environment": 0},
+    "candidates": [
+        {"deployment": "local-llama", "verdict": "first", "p95_ms": 640, "within_limits": True,
+         "factors": {"cost": 30, "quota": 5, "health": -12.5, "latency": 7.04, "task": 3, "total": 32.54}},
+        {"deployment": "tired", "verdict": "next", "why": "Failed lately; tried last for 9 s more.",
+         "within_limits": False, "factors": {"cost": 30, "total": 90}},
+        {"deployment": "off", "verdict": "ruled out", "why": "It is switched off."},
+    ],
+}  # fmt: skip
+
+
+def test_a_scored_plan_shows_candidates_by_factors(sign_in: SignIn, tenant_a: Tenant) -> None:
+    trace = make_trace(tenant_a, plan_json=SCORED)
+
+    page = text(sign_in(tenant_a), f"{LIST}{trace.pk}/")
+
+    for shown in (
+        "of 105",
+        "<b>32.5</b>",
+        "−12.5",
+        'style="width:41.6667%"',
+        "640 ms",
+        "resting",
+        "It is switched off.",
+    ):
+        assert shown in page
+    assert "Failed lately; tried last for 9 s more." in page
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"weights": 5, "candidates": [{"factors": 5}]},
+        {"weights": {"cost": "30"}, "candidates": [{"factors": {"cost": "x"}, "facts": [], "position": 1}, 7]},
+        {"weights": {"cost": -5}, "candidates": {"deployment": "x"}},
+    ],
+)
+def test_a_damaged_plan_can_be_looked_at(sign_in: SignIn, tenant_a: Tenant, plan: object) -> None:
+    trace = make_trace(tenant_a, plan_json=plan)
+
+    assert "What happened" in text(sign_in(tenant_a), f"{LIST}{trace.pk}/")
+
+
 def test_content_that_was_not_stored_names_the_setting(sign_in: SignIn, tenant_a: Tenant) -> None:
     trace = make_trace(tenant_a, request_json=None, response_json=None, prompt_line="")
 

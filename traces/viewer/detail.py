@@ -20,6 +20,7 @@ from traces.core.words import Facts, what_happened
 from traces.models import Trace
 from traces.viewer import selectors
 from traces.viewer.access import Seer, seer_of, tenant_of
+from traces.viewer.candidates import candidate_table
 from traces.viewer.conversation import conversation
 from traces.viewer.curl import as_curl
 from traces.viewer.lenient import mapping, mappings, number, text
@@ -53,7 +54,7 @@ def trace_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         "newer_url": link(newer, query),
         "older_url": link(older, query),
         "query": query,
-        "candidates": candidates(trace),
+        "candidates": candidate_table(trace),
         "plan": mapping(trace.plan_json),
         "plan_facts": plan_facts(mapping(trace.plan_json)),
         "reasons": mappings(trace.decision_trace_json),
@@ -104,26 +105,15 @@ def facts_of(trace: Trace, seer: Seer) -> Facts:
     )
 
 
-def candidates(trace: Trace) -> list[dict[str, Any]]:
-    """Each candidate of the plan with what came of it."""
-    attempts = {text(attempt.get("deployment")): attempt for attempt in mappings(trace.attempts_json)}
-    rows = []
-    for candidate in mappings(mapping(trace.plan_json).get("candidates")):
-        attempt = attempts.get(text(candidate.get("deployment")), {})
-        outcome = text(attempt.get("outcome")) or (
-            "ruled out" if candidate.get("verdict") == "ruled out" else "not needed"
-        )
-        rows.append(
-            {**candidate, "outcome": outcome, "attempt": attempt, "cost": number(candidate.get("est_cost_microusd"))}
-        )
-    return rows
-
-
 def plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     cache, params = mapping(plan.get("cache")), mapping(plan.get("params"))
     found = {
         "Bucket": plan.get("bucket"),
         "Rule": plan.get("rule") or ("none matched" if plan else None),
+        "Strategy": plan.get("strategy"),
+        "Task": plan.get("task"),
+        "Environment": plan.get("environment"),
+        "Arm": plan.get("arm"),
         "Tier": plan.get("tier"),
         "Lane": plan.get("lane"),
         "Decoding profile": plan.get("profile"),
