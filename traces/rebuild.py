@@ -18,9 +18,8 @@ from tenants.models import QuotaReset, Tenant
 from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL, Script
 from traces.core.charges import charged
 from traces.core.rows import Unreadable, read_entry
-from traces.recorder import FIELD, STREAM
+from traces.recorder import DEAD, FIELD, STREAM
 from traces.store import KNOWN, LEDGER_LOCK
-from traces.writer import DEAD
 
 GRACE_S = 0.75  # in which every process notices the new generation and says what it holds
 JUST_ENDED_S = 5  # windows that ended so lately are counted, too: their requests may still come

@@ -16,7 +16,7 @@ from conftest import unique
 from tenants.models import ApiKey
 from tenants.services import create_api_key
 from traces.models import Trace
-from traces.recorder import FIELD, STREAM, append_command
+from traces.recorder import FIELD, STREAM, append_command, dump
 from traces.store import store_traces
 from traces.tests.records import record_of
 from traces.tests.redis_db import redis_url
@@ -32,7 +32,7 @@ def client() -> Iterator[Any]:
 
 def send(client: Any, *records: dict[str, Any]) -> None:
     for record in records:
-        client.execute_command(*append_command(record))
+        client.execute_command(*append_command(dump(record)))
 
 
 def write(client: Any, name: str = "one") -> TraceWriter:
