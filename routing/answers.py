@@ -183,7 +183,7 @@ def _claim(usage: Any) -> Claim | None:
         return None
     details = usage.get("completion_tokens_details")
     hidden = details.get("reasoning_tokens") if isinstance(details, dict) else 0
-    return Claim(int(tokens_in or 0), int(tokens_out or 0), hidden if _count(hidden) else 0)
+    return Claim(int(tokens_in or 0), int(tokens_out or 0), int(hidden or 0) if _count(hidden) else 0)
 
 
 def _text_of(choices: Sequence[Mapping[str, Any]]) -> Text:

@@ -101,11 +101,11 @@ def load() -> Snapshot:
 def limits_of_all() -> Iterator[Limit]:
     """Every quota and every limit of a deployment (ORM)."""
     yield from map(limit_of, Quota.objects.select_related("tenant", "api_key"))
-    yield from map(_limit, DeploymentLimit.objects.select_related("deployment"))
+    yield from map(limit_of_deployment, DeploymentLimit.objects.select_related("deployment"))
 
 
 def limits_of(row: Deployment) -> tuple[Limit, ...]:
-    return tuple(map(_limit, row.limits.all()))
+    return tuple(map(limit_of_deployment, row.limits.all()))
 
 
 def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
@@ -143,7 +143,7 @@ def candidate_of(row: Deployment, share: int | None = None) -> Candidate:
     )
 
 
-def _limit(row: DeploymentLimit) -> Limit:
+def limit_of_deployment(row: DeploymentLimit) -> Limit:
     deployment = row.deployment.slug
     return Limit(f"d{row.pk}", row.metric, row.window, row.limit, timezone=row.timezone, deployment=deployment)
 

@@ -97,7 +97,7 @@ class Ledger:
 
     async def announce(self, generation: str) -> None:
         """Say all that this process holds, so that a new generation counts it."""
-        keys, argv = [EPOCH, PROCESSES, COUNTERS, *self._held], []
+        keys, argv = [EPOCH, PROCESSES, COUNTERS, *self._held], list[int]()
         for held in self._held.values():
             argv += held
         [reply] = await self._trips.run([ANNOUNCE.command(keys, generation, self.process, *argv)])

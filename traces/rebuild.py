@@ -15,11 +15,11 @@ from psycopg import sql
 
 from tenants.core.limits import Counter, Limit, counter_of
 from tenants.models import QuotaReset, Tenant
-from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL, Script
+from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL, LOCK, Script
 from traces.core.charges import charged
 from traces.core.rows import Unreadable, read_entry
 from traces.recorder import DEAD, FIELD, STREAM
-from traces.store import KNOWN, LEDGER_LOCK
+from traces.store import KNOWN
 
 GRACE_S = 0.75  # in which every process notices the new generation and says what it holds
 JUST_ENDED_S = 5  # windows that ended so lately are counted, too: their requests may still come
@@ -72,7 +72,7 @@ def _alone() -> Iterator[None]:
     with closing(connection):
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, false)", [str(LOCK_TIMEOUT_MS)])
-            cursor.execute("SELECT pg_advisory_lock(%s)", [LEDGER_LOCK])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         yield
 
 

@@ -42,7 +42,7 @@ def account() -> Account:
 class Server:
     """Counts its rebuilds, which know of no trace."""
 
-    def __init__(self, client: "Redis[bytes]") -> None:
+    def __init__(self, client: Redis) -> None:
         self.client, self.rebuilt = client, 0
 
     async def open(self) -> None:

@@ -16,10 +16,10 @@ from django.db import OperationalError, connection
 from conftest import eventually, unique
 from tenants.core.limits import Limit, counter_of
 from tenants.models import QuotaReset
-from tenants.scripts import EPOCH
+from tenants.scripts import EPOCH, LOCK
 from traces.rebuild import rebuild
 from traces.recorder import DEAD, append_command, dump
-from traces.store import LEDGER_LOCK, store_traces
+from traces.store import store_traces
 from traces.tests.records import record_of
 from traces.tests.redis_db import redis_url
 from traces.writer import TraceWriter
@@ -130,7 +130,7 @@ def test_of_many_who_notice_one_counts(client: Any, tenant_a: Any) -> None:
 def test_meanwhile_no_trace_moves_from_the_stream_to_rows(client: Any, tenant_a: Any) -> None:
     send(client, charged(tenant_a, unique("k")))
     with psycopg.connect(settings.DATABASE_URL, autocommit=True) as rebuilding:
-        rebuilding.execute("SELECT pg_advisory_lock(%s)", [LEDGER_LOCK])
+        rebuilding.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         with redis.Redis.from_url(redis_url(6)) as own:
             writer = TraceWriter(own, "one")
 
