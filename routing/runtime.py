@@ -41,6 +41,7 @@ from tenants.redis import Command, RedisAway, Trips, replied
 from traces.core.ids import uuid7
 from traces.draft import TraceDraft
 from traces.rebuild import rebuild
+from traces.recent import Recent
 from traces.recorder import Recorder, dump
 from traces.spool import Spool, SpoolFull
 
@@ -57,7 +58,8 @@ class Runtime:
         self.health = HealthBoard()
         self.redis = Trips(settings.REDIS_URL)
         spool = Spool(Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
-        self.ledger = Ledger(self.redis, sync_to_async(_rebuild_counters, thread_sensitive=False))
+        self.recent = Recent()
+        self.ledger = Ledger(self.redis, sync_to_async(_rebuild_counters, thread_sensitive=False), self.recent.commands)
         self.recorder = Recorder(self.redis, self.ledger, spool)
         self._pool = psycopg_pool.AsyncConnectionPool(
             settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
@@ -167,6 +169,7 @@ class Runtime:
     async def _deliver(self, commands: list[Command], trace: bytes, settlement: Settlement | None) -> None:
         try:
             replied((await self.redis.run(commands))[0])
+            self.recent.keep(trace, self.clock())
         except RedisAway:
             if settlement is not None:
                 self.ledger.settling(settlement, 1)

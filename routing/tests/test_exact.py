@@ -114,7 +114,7 @@ class Books:
                     statuses[0] += 1
                 if statuses.total() >= after and not happened.is_set():
                     happened.set()
-                    await asyncio.to_thread(meanwhile)
+                    meanwhile()  # in this thread: a program ends with the thread that started it
 
             await asyncio.gather(*(ask(number) for number in range(requests)))
         return statuses

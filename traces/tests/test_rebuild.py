@@ -18,6 +18,7 @@ from tenants.core.limits import Limit, counter_of
 from tenants.models import QuotaReset
 from tenants.scripts import EPOCH, LOCK
 from traces.rebuild import rebuild
+from traces.recent import AGAIN, Recent
 from traces.recorder import DEAD, append_command, dump
 from traces.store import store_traces
 from traces.tests.records import record_of
@@ -110,6 +111,24 @@ def test_what_was_reset_stays_reset(client: Any, tenant_a: Any) -> None:
         )
     assert rebuild(client, [limit], grace_s=0)
     assert used(client, limit) == 3 * 30 - 60
+
+
+def test_what_processes_say_again_is_counted_and_stored(client: Any, tenant_a: Any) -> None:
+    """As after a loss: of two traces one was stored before."""
+    limit = limit_of("requests", tenant="acme", api_key=unique("k"))
+    stored, lost = charged(tenant_a, limit.api_key), charged(tenant_a, limit.api_key)
+    store(tenant_a, stored)
+    recent = Recent()
+    for record in (stored, lost):
+        recent.keep(dump(record), 0.0)
+    for command in recent.commands():
+        client.execute_command(*command)
+    assert rebuild(client, [limit], grace_s=0)
+    assert used(client, limit) == 2
+    assert not client.xlen(AGAIN)
+    writer = TraceWriter(client, "one")
+    writer.run(once=True)
+    assert (writer.counts.stored, writer.counts.known) == (1, 1)
 
 
 def test_of_many_who_notice_one_counts(client: Any, tenant_a: Any) -> None:
