@@ -121,7 +121,7 @@ local function release(counters, process)
         local held = redis.call('HGET', key, 'p:' .. process)
         if held then
             redis.call('HDEL', key, 'p:' .. process)
-            redis.call('HINCRBY', key, 'h', string.format('%.0f', -held))
+            if held ~= '0' then redis.call('HINCRBY', key, 'h', string.format('%.0f', -held)) end
         end
     end
 end

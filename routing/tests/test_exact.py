@@ -148,11 +148,11 @@ def test_a_budget_for_a_hundred_is_not_passed_by_five_hundred_at_once(own: OwnSt
 def test_a_web_process_killed_under_load(own: OwnStack) -> None:
     with closing(Books(own)) as books:
         statuses = books.load(300, meanwhile=lambda: own.kill("web1"))
+        own.start_web(1)
         assert statuses[200] > 50 and set(statuses) <= {0, 200}
         assert any(held for _, held in books.counters().values()), "what it had under way is still held"
         keys = ("EVALSHA", BEAT.sha, 2, PROCESSES, COUNTERS)
         eventually(lambda: books.redis.execute_command(*keys, "a-test", 7) and books.agree(), within_s=40)
-    own.start_web(1)
 
 
 def test_a_redis_that_is_emptied_under_load(own: OwnStack) -> None:

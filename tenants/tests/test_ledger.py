@@ -264,6 +264,18 @@ async def test_what_the_dead_held_is_released_and_the_living_keep_theirs(server:
         assert await server.used(limit) == (0, 1)
 
 
+async def test_who_died_with_nothing_held_disturbs_nobody(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as living, process(server) as dead:
+        mine, _ = await take(dead, parts(limit))
+        await settle(dead, mine)
+        await _silent(server, dead)
+        await living.beat()
+        assert await server.used(limit) == (1, 0)
+        [counter] = parts(limit)
+        assert f"p:{dead.process}".encode() not in await cast(Any, server.client.hkeys(counter.counter.key))
+
+
 async def test_who_was_taken_for_dead_says_again_what_it_holds_and_settles_right(server: Server) -> None:
     limit = limit_of()
     async with process(server) as living, process(server) as paused:
