@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, cast
 
 from routing import answers
@@ -80,7 +80,8 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
     if not stream:
         async with asyncio.timeout(target.total_s):
             events = await anext(documents)
-        answers.read_completion(events[0])
+        with _seen(events):
+            answers.read_completion(events[0])
         yield events
         return
     held: list[bytes] = []
@@ -88,10 +89,11 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
     async with asyncio.timeout(target.ttft_s):
         while not content:
             events = await anext(documents, END)
-            if events is END:
-                raise ProviderError("The stream ended without content.", code="garbage")
-            content = any(answers.has_content(answers.read_chunk(event)) for event in events)
-            held += events
+            with _seen(held):
+                if events is END:
+                    raise ProviderError("The stream ended without content.", code="garbage")
+                held += events
+                content = any(answers.has_content(answers.read_chunk(event)) for event in events)
     yield held
     while True:
         async with asyncio.timeout(target.idle_s):
@@ -101,6 +103,16 @@ async def _checked(documents: Groups, target: Target, *, stream: bool) -> Groups
         for event in events:
             answers.glance(event)
         yield events
+
+
+@contextmanager
+def _seen(documents: list[bytes]) -> Iterator[None]:
+    """A failure takes along what had come: the provider may have charged for it."""
+    try:
+        yield
+    except ProviderError as error:
+        error.seen = documents
+        raise
 
 
 def payload_for(request: ChatRequest, plan: ExecutionPlan, model: str, max_tokens: int) -> dict[str, Any]:

@@ -244,6 +244,8 @@ class Exchange:
         )
         if error is None or error.code not in NOT_REACHED:
             self._charge(candidate, Spend(requests=1))
+        if error is not None and error.seen:
+            self._charge(candidate, spend_of(candidate, *answers.reported(error.seen, self._asked)))
         name = f"Attempt {self.tries}: {candidate.deployment}"
         parent = self._span(name, "upstream", started, clock, outcome=outcome, code=error.code if error else None)
         draft.step("attempt", candidate.deployment, outcome, why if error is None else f"Failed: {error.code}.")
@@ -293,8 +295,7 @@ class Exchange:
 
     def _bill(self, answer: dict[str, Any], outcome: str, status: int) -> None:
         draft, served = self.draft, self.served
-        asked = Asked(self.the_plan.features.input_tokens, self.max_tokens * choices_of(self.request.body))
-        usage = answers.usage_of(answer, asked)
+        usage = answers.usage_of(answer, self._asked)
         draft.outcome, draft.status, draft.response_json = outcome, status, answer
         draft.tokens_in, draft.tokens_out, draft.usage_source = usage.tokens_in, usage.tokens_out, usage.source
         if usage.correction:
@@ -302,6 +303,10 @@ class Exchange:
         if served is not None:
             draft.price_in_microusd, draft.price_out_microusd = served.price_in, served.price_out
             self._charge(served, spend_of(served, usage.tokens_in, usage.tokens_out))
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self.the_plan.features.input_tokens, self.max_tokens * choices_of(self.request.body))
 
     def _charge(self, candidate: Candidate, spend: Spend) -> None:
         """Against the limits of its deployment and, but for the request itself, of the caller; the trace says it."""

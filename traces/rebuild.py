@@ -18,8 +18,8 @@ from tenants.models import QuotaReset, Tenant
 from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL, LOCK, Script
 from traces.core.charges import charged
 from traces.core.rows import Unreadable, read_entry
-from traces.recent import AGAIN
-from traces.recorder import DEAD, FIELD, STREAM
+from traces.recent import AGAIN, FIELD
+from traces.recorder import DEAD, STREAM
 from traces.store import KNOWN
 
 GRACE_S = 0.75  # in which every process notices the new generation and says what it holds

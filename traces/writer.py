@@ -22,7 +22,8 @@ from django.db import (
 )
 
 from traces.core.rows import Unreadable, read_entry
-from traces.recorder import DEAD, FIELD, STREAM
+from traces.recent import FIELD
+from traces.recorder import DEAD, STREAM
 from traces.store import store_traces
 
 GROUP = "writers"

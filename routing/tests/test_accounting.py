@@ -1,18 +1,20 @@
 """Who is charged what, as the trace and the counters say it: each kind of ending once."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import orjson
 import pytest
 import redis
 from django.conf import settings
 from django.db import transaction
 
 from conftest import eventually
-from routing.models import Deployment, DeploymentLimit
+from routing.models import Deployment, DeploymentLimit, Provider
 from routing.snapshot import limit_of_deployment
 from routing.tests.stage import CACHE, NO_CACHE, Stage
-from routing.tests.upstream import USAGE, hangs, in_turn, refuses, says
+from routing.tests.upstream import DONE, USAGE, event, hangs, in_turn, refuses, says, sends
 from tenants.auth import limit_of
 from tenants.core.limits import counter_of
 from tenants.models import Quota
@@ -20,16 +22,14 @@ from tenants.scripts import EPOCH
 
 PLENTY = 10**9
 TOKENS, COST = sum(USAGE), USAGE[0] + 2 * USAGE[1]  # at the stage's prices
-NOTHING = {"requests": 0, "tokens": 0, "cost": 0, "neurons": 0}
 
 
-def limit(model: str, candidate: int = 0, stage: Stage | None = None, **limits: int) -> None:
+def limit(stage: Stage, model: str, candidate: int = 0, **limits: int) -> None:
     """Limits of a candidate's deployment, known to both servers."""
-    deployment = Deployment.objects.get(slug=f"{model}-{candidate}")
+    deployment = stage.deployment(model, candidate)
     with transaction.atomic():
         for metric, most in limits.items():
             DeploymentLimit.objects.create(deployment=deployment, metric=metric, window="month", limit=most)
-    assert stage is not None
     stage.route(says("a later change"))  # and so the earlier one is known, too
 
 
@@ -81,6 +81,23 @@ def test_each_ending_is_charged_once(
         assert (trace.price_in_microusd, trace.price_out_microusd) == (1_000_000, 2_000_000)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_failed_attempt_is_billed_for_what_its_provider_says(
+    base: str, stage: Stage, payer: Any, stream: bool
+) -> None:
+    row, key = payer
+    usage = {"prompt_tokens": 5, "completion_tokens": 3}
+    broken = (
+        sends(event({"choices": [], "usage": usage}), DONE)
+        if stream
+        else sends(orjson.dumps({"choices": [], "usage": usage}), content_type="application/json")
+    )
+    trace = stage.trace(stage.ask(base, stage.route(broken, says("hi")), key=key, stream=stream))
+    assert [one["charged"]["tokens"] for one in trace.attempts_json] == [8, TOKENS]
+    assert (trace.charged_tokens, trace.cost_microusd) == (8 + TOKENS, 11 + COST)
+    assert counted(stage, row) == {"requests": 1, "tokens": 8 + TOKENS, "cost": 11 + COST}
+
+
 def test_a_cache_hit_is_a_request_that_costs_nothing(base: str, stage: Stage, payer: Any) -> None:
     row, key = payer
     model = stage.route(says("once"), policy=CACHE)
@@ -97,7 +114,7 @@ def test_who_is_refused_by_a_quota_pays_nothing(base: str, stage: Stage, payer: 
     model = stage.route(says("once"))
     stage.ask(base, model, key=key)
     Quota.objects.filter(api_key=row, metric="requests").update(limit=1)
-    refused = eventually(lambda: one if (one := stage.ask(base, model, key=key)).status_code == 429 else None)
+    refused: Any = eventually(lambda: one if (one := stage.ask(base, model, key=key)).status_code == 429 else None)
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
     assert refused.headers["x-ratelimit-remaining-tokens"].isdecimal(), "all limits are told"
     trace = stage.trace(refused)
@@ -133,7 +150,7 @@ def test_usage_that_cannot_be_true_is_replaced_and_both_numbers_are_kept(base: s
 
 def test_a_deployments_limit_sends_the_rest_to_the_next(base: str, stage: Stage) -> None:
     model = stage.route(says("first"), says("second"))
-    limit(model, stage=stage, requests=2)
+    limit(stage, model, requests=2)
     answers = [stage.ask(base, model) for _ in range(4)]
     assert [one.headers["x-relay-model"][-1] for one in answers] == ["0", "0", "1", "1"]
     trace = stage.trace(answers[-1])
@@ -144,8 +161,8 @@ def test_a_deployments_limit_sends_the_rest_to_the_next(base: str, stage: Stage)
 
 def test_what_a_limit_counts_is_what_its_deployment_did(base: str, stage: Stage) -> None:
     model = stage.route(in_turn([refuses(500), says("ok")]), says("second"))
-    limit(model, stage=stage, requests=PLENTY, tokens=PLENTY, cost=PLENTY)
-    limit(model, 1, stage=stage, tokens=PLENTY)
+    limit(stage, model, requests=PLENTY, tokens=PLENTY, cost=PLENTY)
+    limit(stage, model, 1, tokens=PLENTY)
     assert stage.ask(base, model).headers["x-relay-model"] == f"{model}-1"
     by_name = {(row.deployment.slug[-1], row.metric): settled(row) for row in _limits(model)}
     assert by_name == {("0", "requests"): 1, ("0", "tokens"): 0, ("0", "cost"): 0, ("1", "tokens"): TOKENS}
@@ -156,14 +173,14 @@ def _limits(model: str) -> Any:
 
 
 def test_connection_refused_gives_all_back(base: str, stage: Stage) -> None:
-    from routing.models import Provider
-
     model = stage.route(says("never"), says("second"))
-    limit(model, stage=stage, requests=PLENTY)
+    limit(stage, model, requests=PLENTY)
     with transaction.atomic():
         dead = Provider.objects.create(slug=f"{model}-dead", name="Dead", base_url="http://127.0.0.1:9/v1")
         Deployment.objects.filter(slug=f"{model}-0").update(provider=dead)
-    answer = eventually(lambda: one if (one := stage.ask(base, model)).headers["x-relay-model"][-1] == "1" else None)
+    answer: Any = eventually(
+        lambda: one if (one := stage.ask(base, model)).headers["x-relay-model"][-1] == "1" else None
+    )
     trace = stage.trace(answer)
     assert trace.attempts_json[0]["code"] == "connection_failed" and "charged" not in trace.attempts_json[0]
     [row] = _limits(model)
@@ -173,7 +190,7 @@ def test_connection_refused_gives_all_back(base: str, stage: Stage) -> None:
 def test_no_quota_left_anywhere_is_the_platforms_shortage(base: str, stage: Stage) -> None:
     model = stage.route(says("one"), says("two"))
     for candidate in (0, 1):
-        limit(model, candidate, stage=stage, requests=1)
+        limit(stage, model, candidate, requests=1)
     assert [stage.ask(base, model).status_code for _ in range(3)] == [200, 200, 503]
     refused = stage.ask(base, model)
     assert refused.json()["error"]["code"] == "providers_exhausted"
@@ -184,10 +201,8 @@ def test_no_quota_left_anywhere_is_the_platforms_shortage(base: str, stage: Stag
 
 def test_two_hundred_and_fifty_at_once_are_two_hundred_and_fifty(stage: Stage) -> None:
     """Two hundred here and fifty there, over two servers."""
-    from concurrent.futures import ThreadPoolExecutor
-
     model = stage.route(says("first"), says("second"), capacity=250)
-    limit(model, stage=stage, requests=200)
+    limit(stage, model, requests=200)
     bases = [stage.shells.express, stage.shells.drf]
     with ThreadPoolExecutor(25) as pool:
         answers = list(pool.map(lambda number: stage.ask(bases[number % 2], model), range(250)))

@@ -43,7 +43,7 @@ def spent(stage: Stage) -> Any:
     row, key = stage.new_key(quota={"metric": "requests", "window": "month", "limit": 10})
     model = stage.route(says("hi"))
     for _ in range(3):
-        stage.trace(stage.ask(stage.shells.express, model, key=key))
+        stage.ask(stage.shells.express, model, key=key)
     quota = Quota.objects.get(api_key=row)
     assert used(quota) == (3, 3)
     return quota, key, model
@@ -56,7 +56,7 @@ def test_a_reset_frees_what_was_used_and_a_rebuild_keeps_it(stage: Stage, spent:
     assert used(quota) == (0, 0)
     [kept] = QuotaReset.objects.filter(limit_key=f"q{quota.pk}")
     assert (kept.amount, kept.note, kept.tenant) == (3, "paid twice", stage.tenant) and kept.author
-    stage.trace(stage.ask(stage.shells.express, model, key=key))
+    stage.ask(stage.shells.express, model, key=key)
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         client.hset(EPOCH, "live", 0)
         rebuild(client, list(limits_of_all()), grace_s=1.0)
@@ -178,6 +178,6 @@ def test_a_soft_quota_that_is_passed_needs_attention_on_the_home_page(stage: Sta
     _, key = stage.new_key(quota={"metric": "requests", "window": "month", "limit": 1, "hard": False})
     model = stage.route(says("hi"))
     for _ in range(2):
-        stage.trace(stage.ask(stage.shells.express, model, key=key))
+        stage.ask(stage.shells.express, model, key=key)
     client = sign_in(stage.tenant, "viewer")
     eventually(lambda: "Soft quota passed: 2 of 1 requests a month" in client.get("/admin/").content.decode())

@@ -93,7 +93,9 @@ def figures(query: TraceQuery, now: datetime) -> Figures:
     return Figures(
         totals=current,
         kpis=kpis(query, current, before, series),
-        problems=[*problems(query, current, series, health), *soft_quotas(soft_quotas_passed(query.tenant))][:MOST],
+        problems=[*problems(query, current, series, health), *soft_quotas(query, soft_quotas_passed(query.tenant))][
+            :MOST
+        ],
         bars=[
             {"bar": bar, "start": start, "url": bar_url(query, start, width)}
             for bar, start in zip(drawn, starts, strict=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -171,7 +172,7 @@ def state(attempts: int, failed: int) -> str:
     return "ok" if not failed else "failed" if failed * 2 >= attempts else "some"
 
 
-def soft_quotas(left: Sequence[Left]) -> list[Problem]:
+def soft_quotas(query: TraceQuery, left: Sequence[Left]) -> list[Problem]:
     """Soft quotas that are used up: nobody is refused, so somebody must be told."""
     return [
         Problem(
@@ -180,7 +181,7 @@ def soft_quotas(left: Sequence[Left]) -> list[Problem]:
             f"Soft quota passed: {item.said}",
             "It only warns; requests go on and their answers carry x-relay-quota-warning.",
             "View quotas",
-            reverse("admin:tenants_quota_changelist"),
+            f"{reverse('admin:tenants_quota_changelist')}?{urlencode({'tenant': query.tenant})}",
         )
         for item in left[:2]
     ]

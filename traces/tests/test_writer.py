@@ -16,7 +16,8 @@ from conftest import unique
 from tenants.models import ApiKey
 from tenants.services import create_api_key
 from traces.models import Trace
-from traces.recorder import DEAD, FIELD, STREAM, append_command, dump
+from traces.recent import FIELD
+from traces.recorder import DEAD, STREAM, append_command, dump
 from traces.store import store_traces
 from traces.tests.records import record_of
 from traces.tests.redis_db import redis_url
