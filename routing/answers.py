@@ -186,6 +186,22 @@ def _claim(usage: Any) -> Claim | None:
     return Claim(int(tokens_in or 0), int(tokens_out or 0), int(hidden or 0) if is_count(hidden) else 0)
 
 
+def reported(documents: Sequence[bytes], asked: Asked) -> tuple[int, int]:
+    """Tokens in and out that a failed answer was charged with: what its last usage says, as far as that can be."""
+    claim: Claim | None = None
+    for document in documents:
+        try:
+            found = orjson.loads(document)
+        except orjson.JSONDecodeError:
+            continue
+        claim = (_claim(found.get("usage")) if isinstance(found, dict) else None) or claim
+    if claim is None:
+        return 0, 0
+    unseen = Text(tokens=0, chars=0, size=claim.tokens_out, choices=1)
+    tokens_in, tokens_out, _ = believed(claim, asked, unseen)
+    return tokens_in, tokens_out
+
+
 def _text_of(choices: Sequence[Mapping[str, Any]]) -> Text:
     tokens = chars = size = 0
     for choice in choices:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import cast
 
 from routing import answers
@@ -141,7 +141,8 @@ async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: boo
     if not stream:
         async with asyncio.timeout(target.total_s):
             events = await anext(documents)
-        kind.read(events[0])
+        with _seen(events):
+            kind.read(events[0])
         yield events
         return
     held: list[bytes] = []
@@ -149,13 +150,14 @@ async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: boo
     async with asyncio.timeout(target.ttft_s):
         while not content:
             events = await anext(documents, END)
-            if events is END:
-                raise ProviderError("The stream ended without content.", code="garbage")
-            content = any(answers.has_content(answers.read_chunk(event)) for event in events)
-            held += events
-            size += sum(map(len, events))
-            if size > MAX_HELD_BYTES:
-                raise ProviderError("Its stream is all preface and no content.", code="garbage")
+            with _seen(held):
+                if events is END:
+                    raise ProviderError("The stream ended without content.", code="garbage")
+                held += events
+                size += sum(map(len, events))
+                content = any(answers.has_content(answers.read_chunk(event)) for event in events)
+                if size > MAX_HELD_BYTES and not content:
+                    raise ProviderError("Its stream is all preface and no content.", code="garbage")
     yield held
     while True:
         async with asyncio.timeout(target.idle_s):
@@ -165,6 +167,16 @@ async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: boo
         for event in events:
             answers.glance(event)
         yield events
+
+
+@contextmanager
+def _seen(documents: list[bytes]) -> Iterator[None]:
+    """A failure takes along what had come: the provider may have charged for it."""
+    try:
+        yield
+    except ProviderError as error:
+        error.seen = documents
+        raise
 
 
 def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Ask:

@@ -288,6 +288,8 @@ class Exchange:
         draft.attempts_json.append(entry)
         if error is None or error.code not in NOT_REACHED:
             self._charge(candidate, Spend(requests=1))
+        if error is not None and error.seen:
+            self._charge(candidate, spend_of(candidate, *answers.reported(error.seen, self._asked)))
         why = f"Failed: {error.code}." if error else "Answered."
         if cancelled:
             why = self._lost(candidate) if self.winner else "The client went away."
@@ -361,8 +363,7 @@ class Exchange:
 
     def _bill(self, answer: dict[str, Any], outcome: str, status: int) -> None:
         draft, served = self.draft, self.served
-        asked = Asked(self.the_plan.features.input_tokens, self.max_tokens * choices_of(self.request.body))
-        usage = self.kind.usage(answer, asked)
+        usage = self.kind.usage(answer, self._asked)
         draft.outcome, draft.status, draft.response_json = outcome, status, self.kind.recorded(answer)
         draft.tokens_in, draft.tokens_out, draft.usage_source = usage.tokens_in, usage.tokens_out, usage.source
         if usage.correction:
@@ -370,6 +371,10 @@ class Exchange:
         if served is not None:
             draft.price_in_microusd, draft.price_out_microusd = served.price_in, served.price_out
             self._charge(served, spend_of(served, usage.tokens_in, usage.tokens_out))
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self.the_plan.features.input_tokens, self.max_tokens * choices_of(self.request.body))
 
     def _charge(self, candidate: Candidate, spend: Spend) -> None:
         """Against the limits of its deployment and, but for the request itself, of the caller; the trace says it."""

@@ -46,6 +46,7 @@ from tenants.redis import Command, RedisAway, Trips, replied
 from traces.core.ids import uuid7
 from traces.draft import TraceDraft
 from traces.rebuild import rebuild
+from traces.recent import Recent
 from traces.recorder import Recorder, dump
 from traces.spool import Spool, SpoolFull
 
@@ -66,7 +67,9 @@ class Runtime:
         self.traffic, self.retries, self.hedges = Traffic(), RETRIES, HEDGES
         self.redis = Trips(redis_url)
         spool = Spool(Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
-        self.ledger = Ledger(self.redis, partial(sync_to_async(_rebuild_counters, thread_sensitive=False), redis_url))
+        self.recent = Recent()
+        rebuild = partial(sync_to_async(_rebuild_counters, thread_sensitive=False), redis_url)
+        self.ledger = Ledger(self.redis, rebuild, self.recent.commands)
         self.recorder = Recorder(self.redis, self.ledger, spool)
         self._pool = psycopg_pool.AsyncConnectionPool(
             settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
@@ -178,6 +181,7 @@ class Runtime:
     async def _deliver(self, commands: list[Command], trace: bytes, settlement: Settlement | None) -> None:
         try:
             replied((await self.redis.run(commands))[0])
+            self.recent.keep(trace, self.clock())
         except RedisAway:
             if settlement is not None:
                 self.ledger.settling(settlement, 1)

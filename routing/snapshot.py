@@ -204,11 +204,11 @@ def _shares(route: Route, deployments: Mapping[int, Deployment]) -> dict[str, in
 def limits_of_all() -> Iterator[Limit]:
     """Every quota and every limit of a deployment (ORM)."""
     yield from map(limit_of, Quota.objects.select_related("tenant", "api_key"))
-    yield from map(_limit, DeploymentLimit.objects.select_related("deployment"))
+    yield from map(limit_of_deployment, DeploymentLimit.objects.select_related("deployment"))
 
 
 def limits_of(row: Deployment) -> tuple[Limit, ...]:
-    return tuple(map(_limit, row.limits.all()))
+    return tuple(map(limit_of_deployment, row.limits.all()))
 
 
 def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
@@ -269,7 +269,7 @@ def _strengths(stored: object) -> dict[str, float]:
     return {task: value for task, value in given if isinstance(value, int | float) and 0 <= value <= 1}
 
 
-def _limit(row: DeploymentLimit) -> Limit:
+def limit_of_deployment(row: DeploymentLimit) -> Limit:
     deployment = row.deployment.slug
     return Limit(f"d{row.pk}", row.metric, row.window, row.limit, timezone=row.timezone, deployment=deployment)
 

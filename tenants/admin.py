@@ -24,8 +24,7 @@ from tenants.core.apikeys import PREFIX
 from tenants.forms import ROLE_WORDS, ApiKeyForm, MembershipForm, NewMembershipForm, TenantRowForm
 from tenants.models import ApiKey, Membership, Quota, Tenant, User
 from tenants.page import pill, when, with_tenant
-
-UNITS = {Quota.Metric.REQUESTS: "requests", Quota.Metric.TOKENS: "tokens"}
+from tenants.quota_admin import QuotaAdmin
 
 
 @admin.register(ApiKey)
@@ -134,26 +133,7 @@ class ApiKeyAdmin(TenantOwnedAdmin):
         return TemplateResponse(request, "tenants/apikey_revoke.html", context)
 
 
-@admin.register(Quota)
-class QuotaAdmin(TenantOwnedAdmin):
-    fields: ClassVar = ["api_key", "metric", "window", "limit", "hard"]
-    list_display: ClassVar = ["what", "applies_to", "when_over"]
-    list_select_related: ClassVar = ["api_key"]
-    list_before_template = "tenants/quota_list_head.html"
-
-    @admin.display(description="Limit", ordering="limit")
-    def what(self, quota: Quota) -> str:
-        if quota.metric == Quota.Metric.COST:
-            return f"${quota.limit / 1_000_000:,.2f} a {quota.window}"
-        return f"{quota.limit:,} {UNITS[Quota.Metric(quota.metric)]} a {quota.window}"
-
-    @admin.display(description="Counts", ordering="api_key__name")
-    def applies_to(self, quota: Quota) -> str:
-        return quota.api_key.name if quota.api_key else "all keys together"
-
-    @admin.display(description="When it is reached", ordering="hard")
-    def when_over(self, quota: Quota) -> SafeString:
-        return pill("failed", "block", "Refuse") if quota.hard else pill("limited", "flag", "Only mark")
+admin.site.register(Quota, QuotaAdmin)
 
 
 @admin.register(Membership)

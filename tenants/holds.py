@@ -108,7 +108,7 @@ class Settlement:
     def command(self, stream: str, trace: bytes) -> Command:
         """Counts and appends the trace; sent twice it does so once."""
         ids = [f"relay:{{ledger}}:settled:{self.trace}", COUNTERS, f"relay:{{ledger}}:hold:{self.hold}"]
-        keys, argv = [EPOCH, stream, *ids], [trace, self.process]
+        keys, argv = [EPOCH, stream, *ids], list[Any]([trace, self.process])
         for item in self.items:
             keys.append(item.key)
             argv += (item.held, item.actual, item.expires, item.group)

@@ -20,6 +20,7 @@ from tenants.scripts import ANNOUNCE, BEAT, COUNTERS, EPOCH, LEAVE, MOVED, NOT_L
 WAIT_S = 2.5  # how long a request waits for a rebuild
 PAUSE_S = 1.0  # after a rebuild that failed
 SILENT_S = 30
+BATCH = 100
 log = logging.getLogger("relay.ledger")
 
 
@@ -28,11 +29,18 @@ class NotCounted(RedisAway):
 
 
 class Ledger:
-    def __init__(self, trips: Trips, rebuild: Callable[[], Awaitable[object]]) -> None:
-        """``rebuild`` makes the counters true again; it may fail, and another process may be quicker."""
+    def __init__(
+        self,
+        trips: Trips,
+        rebuild: Callable[[], Awaitable[object]],
+        recent: Callable[[], Sequence[Command]] = tuple,
+    ) -> None:
+        """``rebuild`` makes the counters true again; it may fail, and another process may be quicker. ``recent`` says
+        what Redis took lately and may have lost."""
         self.process = secrets.token_hex(8)
         self._trips = trips
         self._rebuild = rebuild
+        self._recent = recent
         self._generation = ""
         self._held: dict[str, tuple[int, int]] = {}  # counter -> amount, expires
         self._rebuilding: asyncio.Task[bool] | None = None
@@ -96,8 +104,12 @@ class Ledger:
     # --- of the process ------------------------------------------------------------------------------------------
 
     async def announce(self, generation: str) -> None:
-        """Say all that this process holds, so that a new generation counts it."""
-        keys, argv = [EPOCH, PROCESSES, COUNTERS, *self._held], []
+        """Say all that this process holds, so that a new generation counts it, and first what it did lately."""
+        if generation != self._generation:
+            lately = self._recent()
+            for start in range(0, len(lately), BATCH):
+                await self._trips.run(lately[start : start + BATCH])
+        keys, argv = [EPOCH, PROCESSES, COUNTERS, *self._held], list[int]()
         for held in self._held.values():
             argv += held
         [reply] = await self._trips.run([ANNOUNCE.command(keys, generation, self.process, *argv)])

@@ -13,6 +13,7 @@ from typing import Any
 EPOCH = "relay:{ledger}:epoch"
 PROCESSES = "relay:{ledger}:processes"  # id -> last beat, by the server's clock
 COUNTERS = "relay:{ledger}:counters"  # every counter that exists -> when it expires
+LOCK = 0x52454C4159  # of PostgreSQL: who rebuilds or resets counters holds it, the trace writer shares it meanwhile
 HOLD_KEPT_S = 300  # how long a hold is known by its id: a trip may be sent twice
 SETTLED_KEPT_S = 900  # the same of a settlement, which may also wait on a disk
 NOT_LIVE, MOVED = -1, -2  # first word of a reply to HOLD that took nothing
@@ -120,7 +121,7 @@ local function release(counters, process)
         local held = redis.call('HGET', key, 'p:' .. process)
         if held then
             redis.call('HDEL', key, 'p:' .. process)
-            redis.call('HINCRBY', key, 'h', string.format('%.0f', -held))
+            if held ~= '0' then redis.call('HINCRBY', key, 'h', string.format('%.0f', -held)) end
         end
     end
 end

@@ -15,12 +15,12 @@ from psycopg import sql
 
 from tenants.core.limits import Counter, Limit, counter_of
 from tenants.models import QuotaReset, Tenant
-from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL, Script
+from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL, LOCK, Script
 from traces.core.charges import charged
 from traces.core.rows import Unreadable, read_entry
-from traces.recorder import FIELD, STREAM
-from traces.store import KNOWN, LEDGER_LOCK
-from traces.writer import DEAD
+from traces.recent import AGAIN, FIELD
+from traces.recorder import DEAD, STREAM
+from traces.store import KNOWN
 
 GRACE_S = 0.75  # in which every process notices the new generation and says what it holds
 JUST_ENDED_S = 5  # windows that ended so lately are counted, too: their requests may still come
@@ -54,16 +54,16 @@ def rebuild(client: redis.Redis, limits: Sequence[Limit], *, grace_s: float = GR
         if (run, live) == (run_id.encode(), b"1"):
             return False
         generation, last = _run(client, BEGIN, [EPOCH, STREAM], run_id)
-        began, now = time.monotonic(), time.time()
+        ready_at, now = time.monotonic() + grace_s, time.time()
         counters = sorted(
             {counter_of(limit, at) for limit in limits for at in (now, now - JUST_ENDED_S)}, key=lambda one: one.key
         )
-        sums = _sums(client, counters, last.decode())
-        time.sleep(max(0.0, grace_s - (time.monotonic() - began)))
+        sums = _sums(client, counters, last.decode(), ready_at)
         values = [value for one in counters if sums[one] for value in (sums[one], one.expires)]
         keys = [one.key for one in counters if sums[one]]
         if not _run(client, INSTALL, [EPOCH, COUNTERS, *keys], run_id, generation, *values):
             raise redis.RedisError("Redis lost its data again")
+        _hand_on(client)
     return True
 
 
@@ -73,7 +73,7 @@ def _alone() -> Iterator[None]:
     with closing(connection):
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, false)", [str(LOCK_TIMEOUT_MS)])
-            cursor.execute("SELECT pg_advisory_lock(%s)", [LEDGER_LOCK])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         yield
 
 
@@ -81,7 +81,7 @@ def _run(client: redis.Redis, script: Script, keys: list[str], *arguments: Any) 
     return client.eval(script.text, len(keys), *keys, *arguments)
 
 
-def _sums(client: redis.Redis, counters: Sequence[Counter], last: str) -> Sums[Counter]:
+def _sums(client: redis.Redis, counters: Sequence[Counter], last: str, ready_at: float) -> Sums[Counter]:
     """Rows first: what leaves the stream meanwhile was committed before the lock was taken."""
     sums: Sums[Counter] = Sums()
     for tenant in Tenant.objects.exclude(schema_name="public"):
@@ -91,7 +91,7 @@ def _sums(client: redis.Redis, counters: Sequence[Counter], last: str) -> Sums[C
     concerned: dict[str, list[Counter]] = defaultdict(list)  # by tenant; deployments serve all
     for one in counters:
         concerned[one.limit.tenant].append(one)
-    for record in _unstored(client, last):
+    for record in _unstored(client, last, ready_at):
         for one in chain(concerned[record["tenant"]], concerned[""]):
             sums[one] += charged(record, one)
     starts = {(one.limit.key, datetime.fromtimestamp(one.start, UTC)): one for one in counters}
@@ -128,10 +128,10 @@ def _rows(statement: sql.Composed, values: Sequence[Any]) -> list[tuple[Any, ...
         return list(cursor.fetchall())
 
 
-def _unstored(client: redis.Redis, last: str) -> Iterator[Mapping[str, Any]]:
-    """Traces of the stream up to ``last``, and those set aside, that are not rows; each once."""
+def _unstored(client: redis.Redis, last: str, ready_at: float) -> Iterator[Mapping[str, Any]]:
+    """Traces of the stream up to ``last``, those set aside and those said again, that are not rows; each once."""
     seen: set[str] = set()
-    for entries in chain(_pages(client, STREAM, last), _pages(client, DEAD, "+")):
+    for entries in chain(_pages(client, STREAM, last), _pages(client, DEAD, "+"), _said_again(client, ready_at)):
         records = {}
         for _, fields in entries:
             try:
@@ -150,6 +150,22 @@ def _pages(client: redis.Redis, stream: str, last: str) -> Iterator[list[tuple[b
     while found := cast(list[tuple[bytes, dict[bytes, bytes]]], client.xrange(stream, start, last, count=PAGE)):
         yield found
         start = f"({found[-1][0].decode()}"
+
+
+def _said_again(client: redis.Redis, ready_at: float) -> Iterator[list[tuple[bytes, dict[bytes, bytes]]]]:
+    """Once every process had the time to say it."""
+    time.sleep(max(0.0, ready_at - time.monotonic()))
+    yield from _pages(client, AGAIN, "+")
+
+
+def _hand_on(client: redis.Redis) -> None:
+    """To the writer, which stores what it does not know yet."""
+    for entries in _pages(client, AGAIN, "+"):
+        with client.pipeline(transaction=True) as pipeline:
+            for entry_id, fields in entries:
+                pipeline.xadd(STREAM, cast(Any, fields))
+                pipeline.xdel(AGAIN, entry_id)
+            pipeline.execute()
 
 
 def _known(records: Iterable[Mapping[str, Any]]) -> set[str]:

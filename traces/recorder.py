@@ -11,10 +11,11 @@ from tenants.holds import Settlement
 from tenants.ledger import Ledger
 from tenants.redis import Command, RedisAway, Trips, replied
 from traces.core.clean import storable
+from traces.recent import FIELD
 from traces.spool import Claimed, Spool
 
 STREAM = "relay:{ledger}:traces"  # with the ledger's keys: a trace and its settlement are one step
-FIELD = "d"
+DEAD = f"{STREAM}:dead"  # what could not be stored
 DRAIN_EVERY_S = 1.0
 BATCH, BATCH_BYTES = 100, 1024 * 1024  # they share a trip with requests
 log = logging.getLogger("relay.traces.recorder")

@@ -6,9 +6,9 @@ from typing import Any
 from django.db import connection, transaction
 from psycopg import sql
 
+from tenants.scripts import LOCK
 from traces.core.rows import COLUMNS, Unreadable, copy_line
 
-LEDGER_LOCK = 0x52454C4159  # held by whoever rebuilds the counters: meanwhile no trace moves from the stream to rows
 TENANT = """
     SELECT id, pg_advisory_xact_lock_shared(%s) FROM public.tenants_tenant WHERE slug = %s AND schema_name = %s
 """
@@ -31,7 +31,7 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
     lines = {str(record["id"]): copy_line(record) for record in records}
     table = sql.Identifier(schema, "traces_trace")
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(TENANT, [LEDGER_LOCK, tenant, schema])
+        cursor.execute(TENANT, [LOCK, tenant, schema])
         found = cursor.fetchone()
         if found is None:
             raise Unreadable(f"tenant {tenant!r} with schema {schema!r} does not exist")

@@ -22,11 +22,11 @@ from django.db import (
 )
 
 from traces.core.rows import Unreadable, read_entry
-from traces.recorder import FIELD, STREAM
+from traces.recent import FIELD
+from traces.recorder import DEAD, STREAM
 from traces.store import store_traces
 
 GROUP = "writers"
-DEAD = f"{STREAM}:dead"
 BATCH = 500
 BLOCK_MS = 200
 CLAIM_EVERY_S, CLAIM_IDLE_MS = 10.0, 30_000

@@ -55,9 +55,10 @@ class StagedRuntime(Runtime):
     def now(self) -> float:
         return self.time
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> bool:
         self.snapshot = self._staged
         self.loaded.set()
+        return True
 
 
 @asynccontextmanager

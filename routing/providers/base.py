@@ -41,9 +41,11 @@ class ProviderError(Exception):
         retry_after_s: float | None = None,
         param: str | None = None,
     ) -> None:
+        """``seen``, set by who reads the answer: the documents that came before it failed, which may tell its price."""
         super().__init__(message)
         self.code, self.retryable, self.status = code, retryable, status
         self.retry_after_s, self.param = retry_after_s, param
+        self.seen: list[bytes] = []
 
 
 class Adapter(Protocol):

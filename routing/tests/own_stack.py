@@ -35,18 +35,20 @@ SETTINGS = {"fsync": "off", "autovacuum": "off"}
 class OwnStack:
     """``free`` and ``limited`` are keys: without a quota, and with one."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._pg_port, self._redis_port, self._web_port = lasting_port(), lasting_port(), lasting_port()
+    def __init__(self, directory: Path, *, setup: str = SETUP, webs: int = 1) -> None:
+        """``setup`` runs in a shell and prints the two keys."""
+        self._directory, self._setup = directory, setup
+        self._pg_port, self._redis_port = lasting_port(), lasting_port()
+        self.web_ports = [lasting_port() for _ in range(webs)]
         self._install = postgres.installed()
         self._running: dict[str, tuple[Program, subprocess.Popen[bytes]]] = {}
         self.spool = directory / "spool"
-        self.url = f"http://127.0.0.1:{self._web_port}"
-        self._database_url = postgres.url(self._pg_port, PASSWORD)
-        self._redis_url = valkey.url(self._redis_port, PASSWORD)
+        self.url = f"http://127.0.0.1:{self.web_ports[0]}"
+        self.database_url = postgres.url(self._pg_port, PASSWORD)
+        self.redis_url = valkey.url(self._redis_port, PASSWORD)
         self.environment = {
-            "REDIS_URL": self._redis_url,
-            "DATABASE_URL": self._database_url,
+            "REDIS_URL": self.redis_url,
+            "DATABASE_URL": self.database_url,
             "RELAY_SPOOL_DIR": str(self.spool),
             "RELAY_LOG_LEVEL": "ERROR",
         }
@@ -58,11 +60,11 @@ class OwnStack:
         self.start_valkey()
         self.manage("migrate_schemas", "-v0")
         self.manage("seed", "-v0")
-        self.free, self.limited = self.manage("shell", "-v0", "-c", SETUP).split()[-2:]
+        self.free, self.limited = self.manage("shell", "-v0", "-c", self._setup).split()[-2:]
         self.start_lanes()
         self._start(self._python("writer", "manage.py", "trace_writer"), lambda: True)
-        web = ("-m", "uvicorn", "relay_project.asgi:application", "--port", str(self._web_port), "--log-level", "error")
-        self._start(self._python("web", *web), lambda: self._answers("/health"))
+        for number in range(len(self.web_ports)):
+            self.start_web(number)
         self._http = httpx.Client(timeout=20)
 
     def close(self) -> None:
@@ -80,7 +82,12 @@ class OwnStack:
         )
 
     def start_valkey(self) -> None:
-        self._start(valkey.program(self._directory, self._redis_port, PASSWORD), lambda: valkey.ready(self._redis_url))
+        self._start(valkey.program(self._directory, self._redis_port, PASSWORD), lambda: valkey.ready(self.redis_url))
+
+    def start_web(self, number: int) -> None:
+        port = self.web_ports[number]
+        web = ("-m", "uvicorn", "relay_project.asgi:application", "--port", str(port), "--log-level", "error")
+        self._start(self._python(f"web{number}", *web), lambda: self._answers(port, "/v1/readyz"))
 
     def start_lanes(self) -> None:
         self._start(self._python("lanes", "manage.py", "runworker", "lanes"), lambda: True)
@@ -110,7 +117,7 @@ class OwnStack:
         return rows[0][0]["decided_by"] if rows else None
 
     def query(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self._database_url) as database:
+        with psycopg.connect(self.database_url) as database:
             return database.execute(text, values).fetchall()
 
     def manage(self, *arguments: str) -> str:
@@ -129,19 +136,19 @@ class OwnStack:
         self._running[program.name] = program, process
         wait_until(ready, program, process, seconds=60)
 
-    def _answers(self, path: str) -> bool:
+    def _answers(self, port: int, path: str) -> bool:
         try:
-            return httpx.get(f"{self.url}{path}", timeout=2).status_code == 200
+            return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
 
 
 @contextmanager
-def own_stack() -> Iterator[OwnStack]:
+def own_stack(*, setup: str = SETUP, webs: int = 1) -> Iterator[OwnStack]:
     """Started; nothing is left of it afterwards."""
     directory = private_directory()
     try:
-        with closing(OwnStack(directory)) as stack:
+        with closing(OwnStack(directory, setup=setup, webs=webs)) as stack:
             stack.start()
             yield stack
     finally:

@@ -96,6 +96,9 @@ class Stage:
         self.in_both(lambda base: f'"{name}"' in self.models(base, self.key()).text)
         return name
 
+    def deployment(self, model: str, candidate: int = 0) -> Deployment:
+        return Deployment.objects.get(slug=f"{model}-{candidate}")
+
     def models(self, base: str, key: str) -> httpx.Response:
         return self.http.get(f"{base}/v1/models", headers={"Authorization": f"Bearer {key}"})
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from routing import answers
 from routing.answers import Usage
 from routing.core.features import estimate_tokens
+from routing.core.usage import Asked
 from routing.providers.base import ProviderError
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -89,7 +90,7 @@ def test_an_answer_replayed_as_a_stream_is_the_same_answer(answer: dict[str, Any
 @given(st.lists(ODD_CHUNKS.map(orjson.dumps) | ANYTHING.map(orjson.dumps) | st.binary(), max_size=6))
 def test_whatever_a_provider_streams_can_be_put_together_billed_and_replayed(events: list[bytes]) -> None:
     whole = answers.assemble(events)
-    usage = answers.usage_of(whole, 5)
+    usage = answers.usage_of(whole, Asked(5))
     assert usage.tokens_in >= 0
     assert usage.tokens_out >= 0
     assert answers.is_complete(whole) in (True, False)
@@ -142,7 +143,7 @@ def test_pieces_of_text_tool_calls_and_choices_are_joined() -> None:
         {"index": 1, "message": {"role": "assistant", "content": "Other"}, "finish_reason": "stop"},
     ]
     assert answers.is_complete(whole)
-    assert answers.usage_of(whole, 99) == Usage(1, 2, "provider")
+    assert answers.usage_of(whole, Asked(99)) == Usage(1, 2, "provider")
 
 
 def test_an_answer_that_was_cut_or_filtered_is_not_complete() -> None:
@@ -165,7 +166,7 @@ def test_an_answer_that_was_cut_or_filtered_is_not_complete() -> None:
 )
 def test_usage_that_is_missing_or_nonsense_is_counted_and_marked(usage: Any) -> None:
     answer = {"choices": [{"message": {"content": "four words of text"}}], "usage": usage}
-    assert answers.usage_of(answer, 7) == Usage(7, estimate_tokens("four words of text"), "estimated")
+    assert answers.usage_of(answer, Asked(7)) == Usage(7, estimate_tokens("four words of text"), "estimated")
 
 
 def test_an_error_inside_a_stream_is_noticed_at_a_glance() -> None:

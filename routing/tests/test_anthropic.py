@@ -8,6 +8,7 @@ import pytest
 
 from routing import answers
 from routing.attempts import GARBAGE
+from routing.core.usage import Asked
 from routing.providers.anthropic import Anthropic, to_anthropic
 from routing.providers.base import ProviderError
 from routing.tests.model_server import ModelServer, collect, serving
@@ -163,7 +164,7 @@ async def test_why_it_stopped(reason: str, finish: str) -> None:
 async def test_usage_that_is_none_is_left_to_our_own_count(usage: Any) -> None:
     (answer,) = await ask(ModelServer(parts=[orjson.dumps({**MESSAGE, "usage": usage})]))
     assert "usage" not in answer
-    assert answers.usage_of(answer, 7).source == "estimated"
+    assert answers.usage_of(answer, Asked(7)).source == "estimated"
 
 
 def test_the_request_in_their_words() -> None:

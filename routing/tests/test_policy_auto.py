@@ -34,7 +34,7 @@ ALL = (PAID, HOME, THINKER, QUICK)
 
 def order(task: str, environment: str = "production", **known: Evidence) -> list[str]:
     around = Surroundings(0.0, {"UTC": 0}, environment)
-    plan = make_plan(AUTO, Features("auto", "web", 100, None, {}, task), {}, ALL, known, around)
+    plan = make_plan(AUTO, Features("auto", "web", 100, None, task=task), {}, ALL, known, around)
     return [item.deployment for item in plan.attempts]
 
 

@@ -1,180 +1,382 @@
-"""Holds and settlements: the arithmetic, and the scripts against a real server."""
+"""Holds and settlements of processes, against a real server."""
 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from conftest import unique
-from tenants.auth import Caller
-from tenants.core.limits import Limit, window
-from tenants.ledger import Hold, Left, QuotaSpent, Spend, hold_for, nearest
+from tenants.core.limits import Limit, counter_of
+from tenants.core.spend import Left, Spend
+from tenants.holds import Account, Hold, Parts, QuotaSpent, Settlement, parts_of
+from tenants.ledger import Ledger, NotCounted
 from tenants.redis import RedisAway, Trips
+from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL
 
-NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC).timestamp()
-ESTIMATE = Spend(requests=1, tokens=100, cost=1000)
-MOMENTS = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
-
-
-def limit_of(
-    metric: str = "requests", *, limit: int = 10, hard: bool = True, window: str = "day", id: int = 1
-) -> Limit:
-    return Limit(f"q{id}", metric, window, limit, hard, tenant="acme")
+URL = os.environ["REDIS_URL"].rpartition("/")[0] + "/7"  # whose epoch is this module's own
+STREAM = "relay:{ledger}:traces"
+ONE = Spend(requests=1, tokens=100, cost=1_000, neurons=2_500_000)
 
 
-def caller_with(*limits: Limit, tenant: str = "acme") -> Caller:
-    return Caller(1, tenant, f"t_{tenant}", "k", "key", True, quotas=limits)
+def limit_of(metric: str = "requests", limit: int = 10, *, deployment: str = "", **more: Any) -> Limit:
+    """A limit of its own, with a counter that no other test has."""
+    made = Limit(unique("q"), metric, "day", limit, tenant="" if deployment else "acme", deployment=deployment)
+    return replace(made, **more)
 
 
-def held(*limits: Limit, tenant: str, spend: Spend = ESTIMATE, now: float | None = None) -> Hold:
-    hold = hold_for(caller_with(*limits, tenant=tenant), spend, now or time.time())
-    assert hold is not None
-    return hold
+def parts(*limits: Limit, spend: Spend = ONE) -> Parts:
+    return parts_of(limits, spend, time.time())
+
+
+def account() -> Account:
+    return Account(unique("trace"), time.time())
+
+
+class Server:
+    """Counts its rebuilds, which know of no trace."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client, self.rebuilt = client, 0
+
+    async def open(self) -> None:
+        self.rebuilt += 1
+        run = (await self.client.info("server"))["run_id"]
+        generation, _ = await self._run(BEGIN.text, [EPOCH, STREAM], run)
+        await self._run(INSTALL.text, [EPOCH, COUNTERS], run, generation)
+
+    async def _run(self, text: str, keys: list[str], *arguments: Any) -> Any:
+        return await cast(Any, self.client.eval(text, len(keys), *keys, *arguments))
+
+    async def used(self, limit: Limit) -> tuple[int, int]:
+        """Settled in this generation, and held."""
+        key = counter_of(limit, time.time()).key
+        generation = cast(bytes, await cast(Any, self.client.hget(EPOCH, "g"))).decode()
+        settled, held = await cast(Any, self.client.hmget(key, [f"s{generation}", "h"]))
+        return int(settled or 0), int(held or 0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with Redis.from_url(URL) as client:
+        await client.flushdb()
+        yield Server(client)
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[Trips]:
-    trips = Trips(os.environ["REDIS_URL"])
+async def process(server: Server, rebuild: Callable[[], Any] | None = None) -> AsyncIterator[Ledger]:
+    trips = Trips(URL)
     try:
-        yield trips
+        yield Ledger(trips, rebuild or server.open)
     finally:
         await trips.close()
 
 
-async def take(trips: Trips, hold: Hold) -> tuple[Left, ...]:
-    [reply] = await trips.run([hold.command()])
-    return hold.read(reply)
+async def take(ledger: Ledger, caller: Parts, *groups: Parts) -> tuple[Account, int | None]:
+    mine = account()
+    taken, _ = await ledger.hold(mine, mine.asking(caller, groups), time.time())
+    mine.passes()
+    return mine, taken.chosen
 
 
-async def try_to_take(trips: Trips, hold: Hold) -> bool:
+async def refused(ledger: Ledger, *limits: Limit) -> bool:
     try:
-        await take(trips, hold)
+        await take(ledger, parts(*limits))
     except QuotaSpent:
-        return False
-    return True
+        return True
+    return False
 
 
-def test_a_caller_without_quotas_holds_nothing() -> None:
-    assert hold_for(caller_with(), Spend(1, 1, 1), NOW) is None
+async def settle(ledger: Ledger, mine: Account) -> None:
+    settlement = mine.settlement(ledger.process)
+    assert settlement is not None
+    ledger.settling(settlement)
+    await ledger._trips.run([settlement.command(STREAM, b"{}")])
 
 
-def test_each_quota_counts_in_its_own_window_under_the_tenants_tag() -> None:
-    hold = held(limit_of(window="minute"), limit_of("cost", window="month", id=7), tenant="acme", now=NOW)
-    minute, month = datetime(2026, 2, 28, 23, 59, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
-    assert hold.keys == (
-        f"relay:{{acme}}:quota:q1:{minute.timestamp():.0f}",
-        f"relay:{{acme}}:quota:q7:{month.timestamp():.0f}",
-    )
-    assert hold.resets == (31, 31)
+async def test_many_at_once_over_many_processes_never_take_more_than_there_is(server: Server) -> None:
+    limit = limit_of("tokens", 1_000)
+    async with AsyncExitStack() as stack:
+        ledgers = [await stack.enter_async_context(process(server)) for _ in range(3)]
+        results = await asyncio.gather(*(refused(ledgers[number % 3], limit) for number in range(60)))
+    assert results.count(False) == 10
+    assert await server.used(limit) == (0, 1_000)
 
 
-@pytest.mark.parametrize(
-    ("name", "start", "end"),
-    [
-        ("minute", "2026-12-31T23:59", "2027-01-01T00:00"),
-        ("hour", "2026-12-31T23:00", "2027-01-01T00:00"),
-        ("day", "2026-12-31T00:00", "2027-01-01T00:00"),
-        ("month", "2026-12-01T00:00", "2027-01-01T00:00"),
-    ],
-)
-def test_windows_follow_the_calendar_in_utc(name: str, start: str, end: str) -> None:
-    moment = datetime(2026, 12, 31, 23, 59, 59, 999, tzinfo=UTC)
-    assert window(name, moment) == (
-        datetime.fromisoformat(start).replace(tzinfo=UTC),
-        datetime.fromisoformat(end).replace(tzinfo=UTC),
-    )
+async def test_a_refused_hold_takes_from_no_limit_and_names_the_one_that_refused(server: Server) -> None:
+    plenty, little = limit_of("tokens", 10_000), limit_of("requests", 1)
+    async with process(server) as ledger:
+        await take(ledger, parts(plenty, little))
+        with pytest.raises(QuotaSpent, match="requests a day") as caught:
+            await take(ledger, parts(plenty, little))
+    assert (caught.value.limit, caught.value.used) == (little, 1)
+    assert [(left.limit, left.used) for left in caught.value.left] == [(plenty, 100), (little, 1)]
+    assert 1 <= caught.value.resets_in_s <= 86_401
+    assert await server.used(plenty) == (0, 100)
 
 
-@given(st.sampled_from(["minute", "hour", "day", "month"]), MOMENTS)
-def test_windows_tile_time_without_gap(name: str, moment: datetime) -> None:
-    start, end = window(name, moment)
-    assert start <= moment < end
-    assert window(name, start) == (start, end)
-    assert window(name, end)[0] == end
+async def test_a_soft_limit_is_passed_and_shows_it(server: Server) -> None:
+    soft = limit_of(limit=1, hard=False)
+    async with process(server) as ledger:
+        for number in (1, 2):
+            mine = account()
+            taken, _ = await ledger.hold(mine, mine.asking(parts(soft)), time.time())
+            assert [left.used for left in taken.left] == [number]
 
 
-def test_the_nearest_limit_of_a_metric_is_the_one_with_least_left() -> None:
-    wide, tight = Left(limit_of(limit=100), 10, 5), Left(limit_of(limit=20), 15, 5)
-    tokens = Left(limit_of("tokens", limit=1), 1, 5)
-    assert nearest([wide, tight, tokens], "requests") == tight
-    assert nearest([wide, tight], "tokens") is None
+async def test_settling_leaves_what_was_really_used_and_appends_the_trace_once(server: Server) -> None:
+    tokens, cost, requests = limit_of("tokens", 1_000), limit_of("cost", 10_000), limit_of()
+    async with process(server) as ledger:
+        mine, _ = await take(ledger, parts(tokens, cost, requests))
+        mine.charge("anything", Spend(1, 130, 40))
+        for _ in range(2):
+            await settle(ledger, mine)
+    assert [await server.used(limit) for limit in (tokens, cost, requests)] == [(130, 0), (40, 0), (1, 0)]
+    assert await server.client.xlen(STREAM) == 1
 
 
-def test_a_refused_script_is_an_outage_and_not_a_free_pass() -> None:
+async def test_the_first_deployment_with_room_is_held_and_the_rest_is_not(server: Server) -> None:
+    first = [limit_of(limit=2, deployment="one"), limit_of("neurons", 6, deployment="one")]
+    second = [limit_of(limit=1, deployment="two")]
+    async with process(server) as ledger:
+        chosen = [(await take(ledger, (), parts(*first), parts(*second)))[1] for _ in range(4)]
+    assert chosen == [0, 0, 1, None]
+    assert [await server.used(limit) for limit in (*first, *second)] == [(0, 2), (0, 5_000_000), (0, 1)]
+
+
+async def test_a_deployment_without_limits_always_has_room(server: Server) -> None:
+    spent, caller = limit_of(limit=1, deployment="one"), limit_of()
+    async with process(server) as ledger:
+        assert [(await take(ledger, parts(caller), parts(spent), ()))[1] for _ in range(3)] == [0, 1, 1]
+    assert await server.used(caller) == (0, 3)
+
+
+async def test_an_attempt_is_charged_to_its_deployment_and_all_of_them_to_the_caller(server: Server) -> None:
+    caller, one, two = limit_of("tokens", 1_000), *(limit_of("tokens", 1_000, deployment=name) for name in ("a", "b"))
+    async with process(server) as ledger:
+        mine, _ = await take(ledger, parts(caller), parts(one))
+        await ledger.hold(mine, mine.asking((), (parts(two),)), time.time())
+        mine.charge("a", Spend(1, 7))
+        mine.charge("b", Spend(1, 20))
+        await settle(ledger, mine)
+    assert [await server.used(limit) for limit in (caller, one, two)] == [(27, 0), (7, 0), (20, 0)]
+
+
+async def test_a_hold_that_is_sent_twice_holds_once_and_says_the_same(server: Server) -> None:
+    caller, spent, next_one = limit_of(), limit_of(limit=1, deployment="one"), limit_of(deployment="two")
+    async with process(server) as ledger:
+        await take(ledger, (), parts(spent))
+        mine = account()
+        hold = mine.asking(parts(caller), (parts(spent), parts(next_one)))
+        first, _ = await ledger.hold(mine, hold, time.time())
+        again, _ = await ledger.hold(account(), hold, time.time())
+    assert (first.chosen, again.chosen) == (1, 1)
+    assert [await server.used(limit) for limit in (caller, spent, next_one)] == [(0, 1), (0, 1), (0, 1)]
+
+
+@pytest.mark.parametrize("happened", [True, False])
+async def test_a_hold_whose_reply_was_lost_is_given_back_if_it_happened(server: Server, happened: bool) -> None:
+    caller, spent, other = limit_of(), limit_of(limit=1, deployment="one"), limit_of(deployment="two")
+    async with process(server) as ledger:
+        await take(ledger, parts(caller), parts(other))
+        await take(ledger, (), parts(spent))
+        mine = account()
+        hold = mine.asking(parts(caller), (parts(spent), parts(other)))
+        if happened:
+            await ledger.hold(account(), hold, time.time())  # the account does not learn of it
+        await settle(ledger, mine)
+    assert [await server.used(limit) for limit in (caller, spent, other)] == [(0, 1), (0, 1), (0, 1)]
+
+
+async def test_a_server_that_was_emptied_is_counted_anew_with_what_is_held(server: Server) -> None:
+    limit = limit_of(limit=3)
+    async with process(server) as ledger:
+        mine, _ = await take(ledger, parts(limit))
+        await take(ledger, parts(limit))
+        await server.client.flushdb()
+        assert not await refused(ledger, limit), "the third of three"
+        assert await refused(ledger, limit)
+        await settle(ledger, mine)
+    assert server.rebuilt == 2
+    assert await server.used(limit) == (1, 2)
+
+
+async def test_another_process_says_what_it_holds_as_soon_as_it_looks(server: Server) -> None:
+    limit = limit_of(limit=3)
+    async with process(server) as ledger, process(server) as other:
+        await take(ledger, parts(limit))
+        await take(other, parts(limit))
+        await server.client.flushdb()
+        await take(ledger, parts(limit))
+        assert await other.watch([counter_of(limit, time.time())]) == [2], "as it was before it said so"
+        assert await other.watch([counter_of(limit, time.time())]) == [3]
+        assert await refused(ledger, limit)
+
+
+async def test_watching_sees_to_counters_that_were_lost(server: Server) -> None:
+    async with process(server) as ledger:
+        assert await ledger.watch([]) is None
+        await take(ledger, parts(limit_of()))
+        assert await ledger.watch([]) == []
+    assert server.rebuilt == 1
+
+
+async def test_an_epoch_of_another_server_is_not_trusted(server: Server) -> None:
+    """As after a restart with its data, or a move to a copy."""
+    limit = limit_of()
+    async with process(server) as ledger:
+        await take(ledger, parts(limit))
+        await cast(Any, server.client.hset(EPOCH, "run", "another"))
+        await take(ledger, parts(limit))
+    assert server.rebuilt == 2
+    assert await server.used(limit) == (0, 2)
+
+
+async def test_while_counters_cannot_be_rebuilt_holds_fail_and_soon_after_are_tried_again(server: Server) -> None:
+    attempts: list[int] = []
+
+    async def in_vain() -> None:
+        attempts.append(1)
+        raise ConnectionError("PostgreSQL is away")
+
+    async with process(server, in_vain) as ledger:
+        for _ in range(3):
+            with pytest.raises(NotCounted):
+                await take(ledger, parts(limit_of()))
+    assert len(attempts) == 1, "not for every request"
+
+
+async def test_what_the_dead_held_is_released_and_the_living_keep_theirs(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as living, process(server) as dead:
+        await take(living, parts(limit))
+        await take(dead, parts(limit))
+        await living.beat()
+        assert await server.used(limit) == (0, 2)
+        await _silent(server, dead)
+        await living.beat()
+        assert await server.used(limit) == (0, 1)
+
+
+async def test_who_died_with_nothing_held_disturbs_nobody(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as living, process(server) as dead:
+        mine, _ = await take(dead, parts(limit))
+        await settle(dead, mine)
+        await _silent(server, dead)
+        await living.beat()
+        assert await server.used(limit) == (1, 0)
+        [counter] = parts(limit)
+        assert f"p:{dead.process}".encode() not in await cast(Any, server.client.hkeys(counter.counter.key))
+
+
+async def test_who_was_taken_for_dead_says_again_what_it_holds_and_settles_right(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as living, process(server) as paused:
+        mine, _ = await take(paused, parts(limit))
+        await take(paused, parts(limit))
+        await _silent(server, paused)
+        await living.beat()
+        assert await server.used(limit) == (0, 0)
+        await settle(paused, mine)
+        assert await server.used(limit) == (1, 0)
+        await paused.beat()
+        assert await server.used(limit) == (1, 1)
+
+
+async def _silent(server: Server, ledger: Ledger) -> None:
+    """Makes it so that the last beat was a minute ago."""
+    await cast(Any, server.client.zadd("relay:{ledger}:processes", {ledger.process: time.time() - 60}))
+
+
+async def test_who_ends_gives_back_what_it_holds(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as staying, process(server) as ending:
+        await take(staying, parts(limit))
+        await take(ending, parts(limit))
+        await ending.leave()
+        assert await server.used(limit) == (0, 1)
+
+
+async def test_a_trace_that_can_be_written_nowhere_leaves_nothing_held(server: Server) -> None:
+    limit = limit_of(limit=2)
+    async with process(server) as ledger:
+        mine, _ = await take(ledger, parts(limit))
+        settlement = mine.settlement(ledger.process)
+        assert settlement is not None
+        ledger.forget(settlement)
+        await take(ledger, parts(limit))
+    assert await server.used(limit) == (0, 1)
+
+
+async def test_a_settlement_that_did_not_arrive_is_held_until_it_does(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as ledger:
+        mine, _ = await take(ledger, parts(limit))
+        settlement = mine.settlement(ledger.process)
+        assert settlement is not None and Settlement.load(settlement.dump()) == settlement
+        ledger.settling(settlement)
+        ledger.settling(settlement, 1)
+        await server.client.flushdb()
+        await take(ledger, parts(limit))
+    assert await server.used(limit) == (0, 2)
+
+
+async def test_without_an_epoch_a_trace_is_appended_and_not_counted(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as ledger:
+        mine, _ = await take(ledger, parts(limit))
+        await server.client.flushdb()
+        await settle(ledger, mine)
+    assert await server.client.keys(f"*{limit.key}*") == []
+    assert await server.client.xlen(STREAM) == 1
+
+
+async def test_counters_expire_some_time_after_their_window(server: Server) -> None:
+    limit = limit_of(window="minute")
+    async with process(server) as ledger:
+        await take(ledger, parts(limit))
+    [counter] = parts(limit)
+    assert 0 < await server.client.ttl(counter.counter.key) <= 60 + 900
+
+
+async def test_lost_scripts_are_brought_again(server: Server) -> None:
+    limit = limit_of()
+    async with process(server) as ledger:
+        await take(ledger, parts(limit))
+        await server.client.script_flush()
+        with pytest.raises(RedisAway):
+            await take(ledger, parts(limit))
+        await take(ledger, parts(limit))
+    assert await server.used(limit) == (0, 2)
+
+
+async def test_a_refused_script_is_an_outage_and_not_a_free_pass() -> None:
+    class Loading(Trips):
+        async def _trip(self, commands: Any) -> list[Any]:
+            return [ResponseError("LOADING") for _ in commands]
+
+    async def unused() -> None: ...
+
+    trips = Loading(URL)
     with pytest.raises(RedisAway):
-        held(limit_of(), tenant="acme").read(ResponseError("LOADING"))
+        await take(Ledger(trips, unused), parts(limit_of()))
+    await trips.close()
 
 
-async def test_fifty_at_once_never_take_more_than_there_is() -> None:
-    hold = held(limit_of("tokens", limit=1000), tenant=unique("race"))
-    async with server() as one, server() as other:
-        took = await asyncio.gather(*(try_to_take(trips, hold) for trips in (one, other) for _ in range(25)))
-        assert sum(took) == 10
-        assert int(await one.client.get(hold.keys[0])) == 1000
+def test_who_has_no_limits_settles_nothing() -> None:
+    mine = account()
+    mine.passes()
+    assert mine.settlement("p") is None
 
 
-async def test_a_refused_hold_takes_from_no_quota_and_names_the_one_that_refused() -> None:
-    plenty, little = limit_of("tokens", limit=10_000, id=1), limit_of("requests", limit=1, id=2)
-    hold = held(plenty, little, tenant=unique("acme"))
-    async with server() as trips:
-        await take(trips, hold)
-        with pytest.raises(QuotaSpent, match="requests a day") as refused:
-            await take(trips, hold)
-        assert (refused.value.limit, refused.value.used) == (little, 1)
-        assert 1 <= refused.value.resets_in_s <= 86_401
-        assert [int(value) for value in await trips.client.mget(hold.keys)] == [100, 1]
-
-
-async def test_a_soft_quota_is_passed_and_shows_it() -> None:
-    hold = held(limit_of(limit=1, hard=False), tenant=unique("acme"))
-    async with server() as trips:
-        await take(trips, hold)
-        [left] = await take(trips, hold)
-        assert left.used == 2
-
-
-async def test_settling_leaves_what_was_really_used() -> None:
-    hold = held(limit_of("tokens", limit=1000), limit_of("cost", limit=10_000, id=2), tenant=unique("acme"))
-    async with server() as trips:
-        await take(trips, hold)
-        await trips.run([hold.settle(Spend(1, 130, 40))])
-        assert [int(value) for value in await trips.client.mget(hold.keys)] == [130, 40]
-
-
-async def test_counters_expire_after_their_window_and_lost_ones_are_not_born_negative() -> None:
-    hold = held(limit_of("tokens", limit=1000, window="minute"), tenant=unique("acme"))
-    async with server() as trips:
-        await take(trips, hold)
-        assert 60 < await trips.client.ttl(hold.keys[0]) <= 121
-        await trips.client.delete(hold.keys[0])
-        await trips.run([hold.settle(Spend(1, 0, 0))])
-        assert await trips.client.get(hold.keys[0]) is None
-
-
-async def test_a_tenants_counter_is_not_anothers() -> None:
-    first, second = (held(limit_of(limit=1), tenant=unique("tenant")) for _ in range(2))
-    async with server() as trips:
-        assert await try_to_take(trips, first)
-        assert await try_to_take(trips, second)
-        assert not await try_to_take(trips, first)
-
-
-@given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
-def test_hold_and_settlement_add_up_to_what_was_used(requests: int, tokens: int, cost: int) -> None:
-    limits = (limit_of("requests"), limit_of("tokens", id=2), limit_of("cost", id=3))
-    actual = Spend(requests, tokens, cost)
-    command: tuple[Any, ...] = held(*limits, tenant="acme", now=NOW).settle(actual)
-    corrections = command[-3:]
-    assert [ESTIMATE.of(limit.metric) + by for limit, by in zip(limits, corrections, strict=True)] == [
-        requests,
-        tokens,
-        cost,
-    ]
+def test_what_is_left_is_told_in_the_limits_own_unit() -> None:
+    hold = Hold("h", parts(limit_of("neurons", 100)), ())
+    assert [left.used for left in hold.read([0, -1, [2_500_001]], time.time()).left] == [3]
+    assert Left(limit_of(limit=4), 5, 60).share == 0.0

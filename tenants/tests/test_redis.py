@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from conftest import unique
 from relay_project.embedded.ports import free_port
-from tenants.redis import Command, RedisAway, Trips, replied
+from tenants.redis import RedisAway, Sent, Trips, replied
 
 
 class CountedTrips(Trips):
@@ -18,10 +18,10 @@ class CountedTrips(Trips):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.carried: list[list[Command]] = []
+        self.carried: list[list[Sent]] = []
         self.left = asyncio.Event()
 
-    async def _trip(self, commands: list[Command]) -> list[object]:
+    async def _trip(self, commands: list[Sent]) -> list[object]:
         self.carried.append(commands)
         self.left.set()
         return await super()._trip(commands)

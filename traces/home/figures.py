@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django.db import connection
 
+from tenants.usage import soft_quotas_passed
 from traces.core import charts
 from traces.core.query import TraceQuery, steps
 from traces.home.findings import (
@@ -21,6 +22,7 @@ from traces.home.findings import (
     kpis,
     models,
     problems,
+    soft_quotas,
 )
 from traces.models import Trace
 
@@ -54,6 +56,7 @@ FROM traces_trace,
 WHERE started_at >= %(from)s AND started_at < %(until)s AND attempt->>'deployment' IS NOT NULL GROUP BY 1, 2
 """
 WIDTH, HEIGHT = 600, 180
+MOST = 5  # problems that a page can ask somebody to look after
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,9 @@ def figures(query: TraceQuery, now: datetime) -> Figures:
     return Figures(
         totals=current,
         kpis=kpis(query, current, before, series),
-        problems=problems(query, current, series, health),
+        problems=[*problems(query, current, series, health), *soft_quotas(query, soft_quotas_passed(query.tenant))][
+            :MOST
+        ],
         bars=[
             {"bar": bar, "start": start, "url": bar_url(query, start, width)}
             for bar, start in zip(drawn, starts, strict=True)

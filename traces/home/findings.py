@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from tenants.core.spend import Left
 from traces.core import charts, formats
 from traces.core.query import TraceQuery, stamp
 
@@ -170,8 +172,23 @@ def state(attempts: int, failed: int) -> str:
     return "ok" if not failed else "failed" if failed * 2 >= attempts else "some"
 
 
+def soft_quotas(query: TraceQuery, left: Sequence[Left]) -> list[Problem]:
+    """Soft quotas that are used up: nobody is refused, so somebody must be told."""
+    return [
+        Problem(
+            "flag",
+            "limited",
+            f"Soft quota passed: {item.said}",
+            "It only warns; requests go on and their answers carry x-relay-quota-warning.",
+            "View quotas",
+            f"{reverse('admin:tenants_quota_changelist')}?{urlencode({'tenant': query.tenant})}",
+        )
+        for item in left[:2]
+    ]
+
+
 def problems(query: TraceQuery, totals: Totals, series: Series, health: Sequence[Deployment]) -> list[Problem]:
-    """At most five, the worst first: deployments that fail, requests without an answer, requests over a limit."""
+    """The worst first: deployments that fail, requests without an answer, requests over a limit."""
     found = []
     for deployment in sorted(health, key=lambda d: -d.failed)[:3]:
         share = deployment.failed / deployment.attempts if deployment.attempts else 0
@@ -210,4 +227,4 @@ def problems(query: TraceQuery, totals: Totals, series: Series, health: Sequence
                 traces_url(query, outcome="limited"),
             )
         )
-    return found[:5]
+    return found

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,10 @@ import pytest
 from redis.asyncio import Redis
 
 from relay_project.embedded.ports import free_port
+from tenants.holds import Item, Settlement
+from tenants.ledger import Ledger
+from tenants.redis import Trips
+from tenants.scripts import EPOCH
 from traces.recorder import STREAM, Recorder, append_command, dump
 from traces.spool import Spool, SpoolFull
 from traces.tests.records import record_of
@@ -32,11 +37,20 @@ async def redis() -> AsyncIterator[Redis]:
         yield client
 
 
-@pytest.fixture
-async def away() -> AsyncIterator[Redis]:
-    """A client of a port where nobody listens."""
-    async with Redis(port=free_port(), socket_connect_timeout=1) as client:
-        yield client
+@asynccontextmanager
+async def recorder_of(spool: Spool, url: str) -> AsyncIterator[Recorder]:
+    async def nothing_to_rebuild() -> None: ...
+
+    trips = Trips(url)
+    try:
+        yield Recorder(trips, Ledger(trips, nothing_to_rebuild), spool)
+    finally:
+        await trips.close()
+
+
+def nowhere() -> str:
+    """A port where nobody listens."""
+    return f"redis://127.0.0.1:{free_port()}/0"
 
 
 async def streamed(redis: Any) -> list[str]:
@@ -45,33 +59,47 @@ async def streamed(redis: Any) -> list[str]:
 
 async def test_the_append_command_puts_a_record_into_the_stream(redis: Any) -> None:
     record = record_of(ACME)
-    await redis.execute_command(*append_command(record))
+    await redis.execute_command(*append_command(dump(record)))
     [(_, fields)] = await redis.xrange(STREAM)
     assert orjson.loads(fields[b"d"])["schema"] == "t_acme"
     assert await streamed(redis) == [record["id"]]
 
 
-async def test_what_was_spooled_is_sent_in_order_once_redis_is_back(redis: Any, away: Any, tmp_path: Path) -> None:
+async def test_what_was_spooled_is_sent_in_order_once_redis_is_back(redis: Any, tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", MEGABYTE)
     records = [record_of(ACME) for _ in range(250)]
-    waiting = Recorder(away, spool)
-    for record in records[:150]:
-        await waiting.spooled(record)
-    assert await waiting.drain() == 0
-    assert await waiting.drain() == 0
-    for record in records[150:]:
-        await waiting.spooled(record)
-    assert await Recorder(redis, spool).drain() == 250
+    async with recorder_of(spool, nowhere()) as waiting:
+        for record in records[:150]:
+            waiting.spooled(dump(record), None)
+        assert await waiting.drain() == 0
+        assert await waiting.drain() == 0
+        for record in records[150:]:
+            waiting.spooled(dump(record), None)
+    async with recorder_of(spool, redis_url(8)) as recorder:
+        assert await recorder.drain() == 250
     assert await streamed(redis) == [record["id"] for record in records]
     assert list((tmp_path / "spool").iterdir()) == []
 
 
 async def test_draining_goes_on_by_itself(redis: Any, tmp_path: Path) -> None:
-    recorder = Recorder(redis, Spool(tmp_path, MEGABYTE))
-    await recorder.spooled(record_of(ACME))
-    task = asyncio.create_task(recorder.drain_forever())
-    assert await redis.xread({STREAM: "0"}, block=5_000)
-    task.cancel()
+    async with recorder_of(Spool(tmp_path, MEGABYTE), redis_url(8)) as recorder:
+        recorder.spooled(dump(record_of(ACME)), None)
+        task = asyncio.create_task(recorder.drain_forever())
+        assert await redis.xread({STREAM: "0"}, block=5_000)
+        task.cancel()
+
+
+async def test_a_spooled_settlement_is_counted_once_when_its_trace_is_sent(redis: Any, tmp_path: Path) -> None:
+    counter, record = "relay:{ledger}:q1:0", record_of(ACME)
+    settlement = Settlement(record["id"], "gone", "none", (Item(counter, 70, 12, 4_000_000_000),))
+    await redis.delete(counter, f"relay:{{ledger}}:settled:{record['id']}")
+    await redis.hset(EPOCH, "g", "7")
+    async with recorder_of(Spool(tmp_path, MEGABYTE), redis_url(8)) as recorder:
+        for _ in range(2):  # the first reply was lost, say
+            recorder.spooled(dump(record), settlement)
+        assert await recorder.drain() == 2
+    assert await streamed(redis) == [record["id"]]
+    assert await redis.hgetall(counter) == {b"s7": b"12"}, "what a dead process held is not given back twice"
 
 
 def test_only_its_owner_may_read_a_spool(tmp_path: Path) -> None:
@@ -128,7 +156,8 @@ for line in sys.stdin.buffer:
 async def test_the_file_of_a_killed_process_is_sent_by_another(redis: Any, tmp_path: Path) -> None:
     records = [record_of(ACME) for _ in range(3)]
     spool_and_die(tmp_path, records)
-    assert await Recorder(redis, Spool(tmp_path, MEGABYTE)).drain() == 3
+    async with recorder_of(Spool(tmp_path, MEGABYTE), redis_url(8)) as recorder:
+        assert await recorder.drain() == 3
     assert await streamed(redis) == [record["id"] for record in records]
 
 

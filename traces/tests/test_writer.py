@@ -16,11 +16,12 @@ from conftest import unique
 from tenants.models import ApiKey
 from tenants.services import create_api_key
 from traces.models import Trace
-from traces.recorder import FIELD, STREAM, append_command
+from traces.recent import FIELD
+from traces.recorder import DEAD, STREAM, append_command, dump
 from traces.store import store_traces
 from traces.tests.records import record_of
 from traces.tests.redis_db import redis_url
-from traces.writer import DEAD, GROUP, TraceWriter, retry_dead
+from traces.writer import GROUP, TraceWriter, retry_dead
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def client() -> Iterator[Any]:
 
 def send(client: Any, *records: dict[str, Any]) -> None:
     for record in records:
-        client.execute_command(*append_command(record))
+        client.execute_command(*append_command(dump(record)))
 
 
 def write(client: Any, name: str = "one") -> TraceWriter:

@@ -22,7 +22,7 @@ from psycopg import sql
 from conftest import eventually, unique
 from tenants.services import create_tenant
 from traces.models import Trace
-from traces.recorder import STREAM, append_command
+from traces.recorder import STREAM, append_command, dump
 from traces.tests.records import record_of
 from traces.tests.redis_db import redis_url
 from traces.writer import GROUP
@@ -60,7 +60,7 @@ def send(client: Any, tenant: Any, count: int) -> set[str]:
     records = [record_of(tenant, request_json={"n": "x" * 500}) for _ in range(count)]
     with client.pipeline(transaction=False) as pipeline:
         for record in records:
-            pipeline.execute_command(*append_command(record))
+            pipeline.execute_command(*append_command(dump(record)))
         pipeline.execute()
     return {record["id"] for record in records}
 
