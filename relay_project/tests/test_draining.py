@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -38,7 +39,8 @@ class Scene:
     def __init__(self, fake: FakeProvider, tenant: Tenant) -> None:
         self.tenant, self.more = tenant, threading.Event()
         self.patient, self.quick = unique("patient"), unique("quick")
-        fake.scripts.update({self.patient: self._says_one_word_and_waits, self.quick: says("here")})
+        slowly = says("here", "and", "there", gap_s=0.05)
+        fake.scripts.update({self.patient: self._says_one_word_and_waits, self.quick: slowly})
         with transaction.atomic():
             provider = Provider.objects.create(slug=unique("fake"), name="Fake", base_url=fake.url)
             policy = import_policy(tenant=tenant, slug=unique("plain"), text=NO_CACHE, activated=True)[0].policy
@@ -76,14 +78,17 @@ def scene(committed: None, tenant_a: Any) -> Iterator[Scene]:
 def web_process(*options: str, scene: Scene, **environment: str) -> Iterator[Web]:
     port = free_port()
     command = (sys.executable, "-m", "uvicorn", "relay_project.asgi:application", "--port", str(port), *options)
-    process = subprocess.Popen([*command, "--log-level", "error"], env={**os.environ, **environment})
+    process = subprocess.Popen(
+        [*command, "--log-level", "error"], env={**os.environ, **environment}, start_new_session=True
+    )
     headers = {"Authorization": f"Bearer {scene.key}"}
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
             eventually(lambda: status(client, "/v1/readyz") == 200, within_s=60)
             yield process, client
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -126,6 +131,55 @@ def test_all_processes_of_a_server_end_by_themselves(scene: Scene) -> None:
         eventually(lambda: status(client, "/v1/readyz") == 503)
         eventually(lambda: status(client, "/health") == 0)
         assert process.wait(timeout=30) == 0
+
+
+def test_processes_are_replaced_under_load_and_no_request_is_lost(scene: Scene) -> None:
+    options = ("--workers", "2", "--timeout-worker-healthcheck", "60")
+    with web_process(*options, scene=scene, RELAY_DRAIN_S="3") as (process, client), clients(scene, client) as ended:
+        eventually(lambda: len(ended) > 20)
+        first = children(process)
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(now := children(process)) == 2 and not now & first, within_s=120)
+        since = len(ended)
+        eventually(lambda: len(ended) > since + 20)
+    assert set(ended) == {"whole"}
+
+
+def children(process: "subprocess.Popen[bytes]") -> set[str]:
+    """Those that serve: uvicorn starts each by Python's spawn."""
+    found = set(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    return {pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+@contextmanager
+def clients(scene: Scene, like: httpx.Client) -> Iterator[list[str]]:
+    """Four clients that ask again and again, two of them for streams; how each request ended."""
+    ended: list[str] = []
+    enough = threading.Event()
+
+    def ask(stream: bool) -> None:
+        with httpx.Client(base_url=like.base_url, headers=like.headers, timeout=30) as client:
+            while not enough.is_set():
+                ended.append(_ending(client, scene.body(scene.quick, stream=stream)))
+
+    threads = [threading.Thread(target=ask, args=(stream,)) for stream in (True, False) * 2]
+    for thread in threads:
+        thread.start()
+    try:
+        yield ended
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+
+
+def _ending(client: httpx.Client, body: dict[str, Any]) -> str:
+    try:
+        answer = client.post("/v1/chat/completions", json=body)
+    except httpx.TransportError as error:
+        return repr(error)
+    whole = answer.text.rstrip().endswith("[DONE]") if body["stream"] else answer.status_code == 200
+    return "whole" if whole else f"{answer.status_code} {answer.text}"
 
 
 def test_without_redis_it_stays_ready_since_all_others_would_be_as_unready(scene: Scene) -> None:

@@ -47,6 +47,7 @@ def test_it_holds_no_secret(instructions: list[Instruction]) -> None:
     kept = " ".join(rest for first, rest in instructions if first in {"ENV", "ARG", "LABEL"})
     assert not re.search(r"SECRET|PEPPER|PASSWORD|TOKEN|_KEY", kept)
     assert ".env" not in allowed()
+    assert {".env", "secrets.env"} <= {*(CHECKOUT / ".gitignore").read_text().split()}
 
 
 def test_its_context_is_all_of_relay_and_nothing_else() -> None:

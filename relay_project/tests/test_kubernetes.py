@@ -1,10 +1,13 @@
 """deploy/kubernetes as `kubectl kustomize` builds it: valid, restricted, and of one mind with itself and the code."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import kubernetes_validate
@@ -22,7 +25,7 @@ FOREIGN = {"Route"}  # kinds that Kubernetes itself does not know
 Documents = list[dict[str, Any]]
 
 
-def build(path: str) -> Documents:
+def build(path: Path | str) -> Documents:
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl found: the manifests are not checked")
     done = subprocess.run(["kubectl", "kustomize", MANIFESTS / path], capture_output=True, text=True, timeout=60)
@@ -191,3 +194,16 @@ def test_the_world_gets_no_metrics(multi_model: Documents) -> None:
 def test_openshift_chooses_uid_and_group() -> None:
     for _, spec, _ in pods(build("overlays/openshift")):
         assert {*spec["securityContext"]} == {"runAsNonRoot", "seccompProfile"}
+
+
+def test_an_overlay_of_ones_own_as_operations_md_writes_it(tmp_path: Path) -> None:
+    section = (CHECKOUT / "OPERATIONS.md").read_text().split("An overlay of your own", 1)[1]
+    text = dedent(section.split("\n\n")[1]).replace("path/to/deploy/kubernetes", os.path.relpath(MANIFESTS, tmp_path))
+    (tmp_path / "kustomization.yaml").write_text(text)
+    mine = build(tmp_path)
+    images = {one["image"] for _, spec, _ in pods(mine) for one in spec["containers"] if one["name"] == "relay"}
+    assert images == {"registry.example.org/relay:0.1.0"}
+    assert config(mine)["RELAY_ALLOWED_HOSTS"] == "relay.example.org,localhost"
+    assert config(mine)["RELAY_BEHIND_TLS_PROXY"] == "1", "the rest of the base's values stays"
+    ingress = named(mine, "Ingress", "relay")["spec"]
+    assert ingress["rules"][0]["host"] == ingress["tls"][0]["hosts"][0] == "relay.example.org"
