@@ -60,6 +60,10 @@ def _arm_first(found: Order, split: Split) -> Order:
     return Order([arm, *(one for one in found.ranked if one is not arm)], split.arm, split.why)
 
 
+def known_of(candidate: Candidate, given: Circumstances) -> Evidence:
+    return given.evidence.get(candidate.circuit, NOTHING_KNOWN)
+
+
 def resting(known: Evidence, now: float) -> str:
     """Why it is tried last for now, in a sentence; empty if nothing speaks against it."""
     if known.retry_at > now:
@@ -72,14 +76,14 @@ def resting(known: Evidence, now: float) -> str:
 
 
 def ordered(candidates: Sequence[Candidate], given: Circumstances) -> Order:
-    return Order([Ranked(item, given.evidence.get(item.circuit, NOTHING_KNOWN)) for item in candidates])
+    return Order([Ranked(item, known_of(item, given)) for item in candidates])
 
 
 def scored(candidates: Sequence[Candidate], given: Circumstances) -> Order:
-    weights, wanted, evidence = given.settings.weights, given.wanted, given.evidence
+    weights, wanted = given.settings.weights, given.wanted
     ranked, totals = [], []
     for item in candidates:
-        known = evidence.get(item.circuit, NOTHING_KNOWN)
+        known = known_of(item, given)
         facts = facts_of(item, known, wanted)
         points = points_of(facts, weights)
         ranked.append(Ranked(item, known, f"{points.total:.1f} points.", facts, points))
@@ -91,7 +95,7 @@ def cheapest(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     wanted, ranked = given.wanted, []
     for item in candidates:
         cost = cost_microusd(item, wanted.tokens_in, wanted.tokens_out)
-        known = given.evidence.get(item.circuit, NOTHING_KNOWN)
+        known = known_of(item, given)
         ranked.append((cost, Ranked(item, known, f"Costs {money(cost)} at most.")))
     return Order(_by_figure(ranked))
 
@@ -99,7 +103,7 @@ def cheapest(candidates: Sequence[Candidate], given: Circumstances) -> Order:
 def fastest_p95(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     ranked = []
     for item in candidates:
-        known = given.evidence.get(item.circuit, NOTHING_KNOWN)
+        known = known_of(item, given)
         ms, measured = latency_of(item, known)
         said = f"Its p95 is {duration(ms)}." if measured else f"It typically takes {duration(ms)}; not measured yet."
         ranked.append((ms, Ranked(item, known, said)))
@@ -109,7 +113,7 @@ def fastest_p95(candidates: Sequence[Candidate], given: Circumstances) -> Order:
 def slo_burn_aware(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     ranked = []
     for item in candidates:
-        known = given.evidence.get(item.circuit, NOTHING_KNOWN)
+        known = known_of(item, given)
         said = burning(known.burn, given.settings.slo)
         ranked.append((1.0 if said else 0.0, Ranked(item, known, said)))
     return Order(_by_figure(ranked))

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from routing.core.candidate import Candidate, cost_microusd
-from routing.core.evidence import NOTHING_KNOWN
 from routing.core.reason import Reason
 from routing.core.request import InvalidRequest
 from routing.core.scoring import Facts, Points, Wanted
-from routing.core.strategies import Circumstances, Ranked, order, resting
+from routing.core.strategies import Circumstances, Ranked, known_of, order, resting
 
 
 class Verdict(NamedTuple):
@@ -75,8 +74,7 @@ def judge(
     behind = [(one, rest) for one, rest in zip(chosen.ranked, rests, strict=True) if rest]
     verdicts = [_placed(one, rest, place, given) for place, (one, rest) in enumerate(usable + behind, 1)]
     for item, why in out:
-        p95_ms = given.evidence.get(item.circuit, NOTHING_KNOWN).p95_ms
-        verdicts.append(Verdict(item, 0, "ruled out", why, _est_cost(item, given.wanted), p95_ms))
+        verdicts.append(Verdict(item, 0, "ruled out", why, _est_cost(item, given.wanted), known_of(item, given).p95_ms))
     return tuple(verdicts), chosen.arm
 
 

@@ -113,7 +113,7 @@ def test_the_values_fit_together() -> None:
 
 def test_a_server_of_ones_own_that_was_in_use_stays_allowed() -> None:
     """Rows from before addresses were checked."""
-    migration = importlib.import_module("routing.migrations.0004_prices")
+    migration = importlib.import_module("routing.migrations.0006_prices")
     local = Provider.objects.create(slug=unique("local"), base_url="http://localhost:11434")
     hosted = Provider.objects.create(slug=unique("hosted"), base_url="https://8.8.8.8/v1")
     worst = Provider.objects.create(slug=unique("worst"), base_url="http://169.254.169.254/")

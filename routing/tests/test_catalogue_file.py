@@ -60,7 +60,7 @@ MISTAKES = {
     SOUND + "routes: {x: {policy: nobodys}}": "routes.x.policy: There is no policy “nobodys”",
     SOUND + "routes: {x: {polcy: demo}}": "routes.x.polcy: is not a field; there are alias_of,",
     SOUND + "routes: {x: {policy: demo, path: A B}}": "routes.x.path: Use a-z",
-    SOUND + "routes: {x: {}}": "routes.x.policy: This field cannot be null",
+    SOUND + "routes: {x: {}}": "routes.x.policy: Choose a policy",
     SOUND + "routes: {x: {policy: demo, tenant: acme}}": "routes.x.tenant: is not a field",
     SOUND + "routes: {x: {policy: demo, candidates: [sound]}}": "routes.x.candidates: must be a list of",
     SOUND + "routes: {x: {policy: demo, candidates: [{}]}}": "x.candidates[0].deployment: There is no deployment",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 
@@ -36,6 +37,7 @@ def test_the_cheaper_is_asked_first_and_the_trace_says_what_would_have_chosen_th
     answer: Any = eventually(ask)
     trace = stage.trace(answer)
     assert (trace.strategy, trace.task) == ("scored", "coding")
+    assert trace.plan_json["environment"] == settings.RELAY_ENV
     assert "Refactor" not in f"{trace.plan_json}{trace.decision_trace_json}", "a viewer must not read the prompt there"
     first, second = trace.plan_json["candidates"]
     assert first["factors"]["cost"] > second["factors"]["cost"]
