@@ -68,7 +68,7 @@ async def _hedged(runtime: Runtime, exchange: Exchange, line: Line, candidate: C
     async with Race[Candidate]() as race:
         race.enter(candidate, _attempt(runtime, exchange, line, candidate))
         if not await race.over(after_s) and line.may_hedge(candidate, after_s):
-            rival = await line.next()
+            rival = await line.rival()
             if rival is not None:
                 exchange.hedged(candidate, rival)
                 race.enter(rival, _attempt(runtime, exchange, line, rival))

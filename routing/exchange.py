@@ -335,14 +335,8 @@ class Exchange:
             self.draft.reason = f"{failed['deployment']} failed, the next candidate answered"
         elif self.rival and self.winner == self.rival:
             self.draft.reason = f"{self.rival} was asked as well and was faster"
-        if whole and self._on_its_arm and self.kind.is_complete(answer):
+        if whole and self.kind.is_complete(answer):
             self.storable = answer
-
-    @property
-    def _on_its_arm(self) -> bool:
-        """An answer of another arm is kept for nobody: later requests of this arm would be served by that one."""
-        arm = self.the_plan.arm
-        return not arm or (self.served is not None and self.served.deployment == arm)
 
     def broke_off(self, error: ProviderError) -> None:
         """The stream died after content: what came is billed, nothing is stored."""

@@ -31,7 +31,18 @@ class Line:
             if not self._left:
                 self._left, self._passed_over, self._alone = self._passed_over, deque(), True
             candidate = self._left.popleft()
-            why = self._why_not(candidate)
+            why = self._why_not(candidate, alone=self._is_last)
+            if why:
+                self._pass_over(candidate, why)
+            elif await reserve(self._runtime, self._exchange, candidate):
+                return candidate
+        return None
+
+    async def rival(self) -> Candidate | None:
+        """Who may be asked as well, while another still may answer: nobody is probed early for that."""
+        while self._left:
+            candidate = self._left.popleft()
+            why = self._why_not(candidate, alone=False)
             if why:
                 self._pass_over(candidate, why)
             elif await reserve(self._runtime, self._exchange, candidate):
@@ -41,7 +52,7 @@ class Line:
     def go(self, candidate: Candidate, *, waited: bool) -> None:
         """Its slot is there: now it is asked. Raises PassedOver."""
         runtime = self._runtime
-        why = self._why_not(candidate) if waited else ""
+        why = self._why_not(candidate, alone=self._is_last) if waited else ""
         if why:
             self._pass_over(candidate, why)
             raise PassedOver(why)
@@ -79,10 +90,13 @@ class Line:
             return spent
         return ProvidersResting(self._runtime.health.retry_after_s(names, self._runtime.now()))
 
-    def _why_not(self, candidate: Candidate) -> str:
-        runtime = self._runtime
-        alone = self._alone or not (self._left or self._passed_over)
-        return runtime.health.why_not(candidate.circuit, runtime.now(), alone=alone)
+    @property
+    def _is_last(self) -> bool:
+        """Whether after the candidate in hand there is nobody else."""
+        return self._alone or not (self._left or self._passed_over)
+
+    def _why_not(self, candidate: Candidate, *, alone: bool) -> str:
+        return self._runtime.health.why_not(candidate.circuit, self._runtime.now(), alone=alone)
 
     def _pass_over(self, candidate: Candidate, why: str) -> None:
         self._passed_over.append(candidate)

@@ -138,6 +138,15 @@ def test_a_rival_without_a_free_slot_is_not_waited_for(base: str, stage: Stage) 
     everything_came_back(stage, base, model)
 
 
+def test_a_rival_that_is_left_alone_for_now_is_not_asked(base: str, stage: Stage) -> None:
+    model = hedging(stage, says("first", gap_s=0.5), refuses(503, Retry_After="60"))
+    assert attempts(stage.trace(stage.ask(base, model)))["1"] == ("failed", True)
+    answer = stage.ask(base, model)
+    assert answer.status_code == 200
+    assert attempts(stage.trace(answer)) == {"0": ("answered", False)}
+    assert len(stage.received(model, 1)) == 1
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_stops_both(base: str, stage: Stage, stream: bool) -> None:
     model = hedging(stage, hangs(), hangs())
