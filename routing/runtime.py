@@ -159,17 +159,19 @@ class Runtime:
         if settlement is not None:
             self.ledger.settling(settlement)
         try:
-            await self._deliver(commands, trace, settlement)
+            await self._deliver(draft.id, commands, trace, settlement)
         except asyncio.CancelledError:  # nobody knows whether it was sent, and sending it again does no harm
-            self.background(self._deliver(commands, trace, settlement))
+            self.background(self._deliver(draft.id, commands, trace, settlement))
             raise
         if stored is not None and exchange.question is not None:
             self.background(self._store_semantic(exchange, stored.answer))
 
-    async def _deliver(self, commands: list[Command], trace: bytes, settlement: Settlement | None) -> None:
+    async def _deliver(
+        self, trace_id: str, commands: list[Command], trace: bytes, settlement: Settlement | None
+    ) -> None:
         try:
             replied((await self.redis.run(commands))[0])
-            self.recent.keep(trace, self.clock())
+            self.recent.keep(trace_id, trace, self.clock())
         except RedisAway:
             if settlement is not None:
                 self.ledger.settling(settlement, 1)
