@@ -44,8 +44,8 @@ with transaction.atomic():
 print(key)
 """
 COUNTERS_OF = """
-SELECT metric, 'q' || id FROM tenants_quota WHERE api_key_id = (SELECT id FROM tenants_apikey WHERE name = %s)
-UNION SELECT 'deployment', 'd' || id FROM routing_deploymentlimit
+SELECT metric, metric, 'q' || id FROM tenants_quota WHERE api_key_id = (SELECT id FROM tenants_apikey WHERE name = %s)
+UNION SELECT 'deployment', metric, 'd' || id FROM routing_deploymentlimit
 """
 COLUMNS = {"requests": "charged_requests", "tokens": "charged_tokens", "cost": "cost_microusd"}
 PLENTY = 10**12
@@ -76,7 +76,7 @@ class Books:
     def counters(self) -> dict[str, tuple[int, int]]:
         """Settled and held of each metric."""
         found = self.database.execute(COUNTERS_OF, [self.name])
-        return {metric: self._counter(Limit(key, "", "month", 1)) for metric, key in found}
+        return {name: self._counter(Limit(key, metric, "month", 1)) for name, metric, key in found}
 
     def _counter(self, limit: Limit) -> tuple[int, int]:
         generation = (self.redis.hget(EPOCH, "g") or b"").decode()

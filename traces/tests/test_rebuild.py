@@ -103,7 +103,7 @@ def test_what_was_reset_stays_reset(client: Any, tenant_a: Any) -> None:
     for start, amount in ((counter_of(limit, now).start, 60), (0, 1_000)):
         QuotaReset.objects.create(
             tenant=tenant_a,
-            limit_key=limit.key,
+            limit_key=limit.name,
             limit_name="tokens",
             window_start=datetime.fromtimestamp(start, UTC),
             amount=amount,
