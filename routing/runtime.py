@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,7 @@ from traces.spool import Spool, SpoolFull
 
 log = logging.getLogger("relay.runtime")
 DRAIN_S = 5.0
+TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 1}
 
 
 class Runtime:
@@ -221,7 +222,7 @@ class Runtime:
 
 
 def _rebuild_counters() -> bool:
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=1) as client:
+    with closing(connection), redis.Redis.from_url(settings.REDIS_URL, **TIMEOUTS) as client:
         return rebuild(client, list(snapshots.limits_of_all()))
 
 
