@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ from traces.spool import Spool, SpoolFull
 
 log = logging.getLogger("relay.runtime")
 DRAIN_S = 5.0
+TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 1}
 
 
 class Runtime:
@@ -171,17 +172,19 @@ class Runtime:
         if settlement is not None:
             self.ledger.settling(settlement)
         try:
-            await self._deliver(commands, trace, settlement)
+            await self._deliver(draft.id, commands, trace, settlement)
         except asyncio.CancelledError:  # nobody knows whether it was sent, and sending it again does no harm
-            self.background(self._deliver(commands, trace, settlement))
+            self.background(self._deliver(draft.id, commands, trace, settlement))
             raise
         if stored is not None and exchange.question is not None:
             self.background(self._store_semantic(exchange, stored.answer))
 
-    async def _deliver(self, commands: list[Command], trace: bytes, settlement: Settlement | None) -> None:
+    async def _deliver(
+        self, trace_id: str, commands: list[Command], trace: bytes, settlement: Settlement | None
+    ) -> None:
         try:
             replied((await self.redis.run(commands))[0])
-            self.recent.keep(trace, self.clock())
+            self.recent.keep(trace_id, trace, self.clock())
         except RedisAway:
             if settlement is not None:
                 self.ledger.settling(settlement, 1)
@@ -231,7 +234,7 @@ class Runtime:
 
 
 def _rebuild_counters(redis_url: str) -> bool:
-    with redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=1) as client:
+    with closing(connection), redis.Redis.from_url(redis_url, **TIMEOUTS) as client:
         return rebuild(client, list(snapshots.limits_of_all()))
 
 

@@ -9,7 +9,7 @@ import orjson
 from tenants.core.limits import Counter, Limit, counter_of
 from tenants.core.spend import NOTHING, Left, Spend, left_of
 from tenants.redis import Command
-from tenants.scripts import COUNTERS, EPOCH, HOLD, PROCESSES, SETTLE
+from tenants.scripts import COUNTERS, EPOCH, HOLD, PROCESSES, SETTLE, settled_key
 
 
 class QuotaSpent(Exception):
@@ -107,7 +107,7 @@ class Settlement:
 
     def command(self, stream: str, trace: bytes) -> Command:
         """Counts and appends the trace; sent twice it does so once."""
-        ids = [f"relay:{{ledger}}:settled:{self.trace}", COUNTERS, f"relay:{{ledger}}:hold:{self.hold}"]
+        ids = [settled_key(self.trace), COUNTERS, f"relay:{{ledger}}:hold:{self.hold}"]
         keys, argv = [EPOCH, stream, *ids], list[Any]([trace, self.process])
         for item in self.items:
             keys.append(item.key)

@@ -43,6 +43,7 @@ class Ledger:
         self._recent = recent
         self._generation = ""
         self._held: dict[str, tuple[int, int]] = {}  # counter -> amount, expires
+        self._announcing = asyncio.Lock()
         self._rebuilding: asyncio.Task[bool] | None = None
         self._failed_at = float("-inf")
         self._beat_at = float("-inf")
@@ -69,7 +70,7 @@ class Ledger:
             else:
                 return self._took(account, hold, reply, now), replies[1:]
             if loop.time() >= deadline:
-                raise NotCounted("no rest of a rebuild")
+                raise NotCounted("the counters do not come to rest")
 
     def _took(self, account: Account, hold: Hold, reply: Any, now: float) -> Taken:
         taken: Taken | None = None
@@ -104,11 +105,16 @@ class Ledger:
     # --- of the process ------------------------------------------------------------------------------------------
 
     async def announce(self, generation: str) -> None:
-        """Say all that this process holds, so that a new generation counts it, and first what it did lately."""
-        if generation != self._generation:
+        """Say to a new generation what this process did lately and all that it holds; once, however many notice."""
+        async with self._announcing:
+            if generation == self._generation:
+                return
             lately = self._recent()
             for start in range(0, len(lately), BATCH):
                 await self._trips.run(lately[start : start + BATCH])
+            await self._say_what_is_held(generation)
+
+    async def _say_what_is_held(self, generation: str) -> None:
         keys, argv = [EPOCH, PROCESSES, COUNTERS, *self._held], list[int]()
         for held in self._held.values():
             argv += held
@@ -122,7 +128,7 @@ class Ledger:
         [reply] = await self._trips.run([BEAT.command([PROCESSES, COUNTERS], self.process, silent_s)])
         new, dead = replied(reply)
         if (new or now - self._beat_at >= silent_s) and self._generation:  # it may have been taken for dead
-            await self.announce(self._generation)
+            await self._say_what_is_held(self._generation)
         self._beat_at = now
         if dead:
             log.warning("released what dead processes held", extra={"processes": dead})

@@ -163,7 +163,7 @@ class QuotaReset(models.Model):
     tenant = models.ForeignKey(
         Tenant, on_delete=models.CASCADE, null=True, related_name="resets"
     )  # null: a limit of a deployment
-    limit_key = models.CharField(max_length=80)  # tenants.core.limits.Limit.key
+    limit_key = models.CharField(max_length=80)  # tenants.core.limits.Limit.name
     limit_name = models.CharField(max_length=120)  # as a person would say it, true after the limit is gone
     window_start = models.DateTimeField()
     amount = models.BigIntegerField()

@@ -138,7 +138,7 @@ class QuotaAdmin(TenantOwnedAdmin):
             return {}
         for use in uses([limit_of(quota)]) or ():
             quota.use = use  # type: ignore[attr-defined]
-        made = QuotaReset.objects.filter(limit_key=limit_of(quota).key, tenant=quota.tenant)[:10]
+        made = QuotaReset.objects.filter(limit_key=limit_of(quota).name, tenant=quota.tenant)[:10]
         return {
             "quota": quota,
             "used": self.used(quota),

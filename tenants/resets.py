@@ -72,7 +72,7 @@ def _settled(server: "redis.Redis", generation: str, limit: Limit, now: float) -
 def _row(one: Named, counter: Counter, steps: int, author: str, note: str) -> QuotaReset:
     return QuotaReset(
         tenant=one.tenant,
-        limit_key=one.limit.key,
+        limit_key=one.limit.name,
         limit_name=one.name,
         window_start=datetime.fromtimestamp(counter.start, UTC),
         amount=steps,

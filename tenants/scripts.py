@@ -19,6 +19,11 @@ SETTLED_KEPT_S = 900  # the same of a settlement, which may also wait on a disk
 NOT_LIVE, MOVED = -1, -2  # first word of a reply to HOLD that took nothing
 
 
+def settled_key(trace: str) -> str:
+    """Where a settlement is known by the id of its trace."""
+    return f"relay:{{ledger}}:settled:{trace}"
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     text: str
@@ -189,6 +194,13 @@ redis.call('HSET', KEYS[1], 'live', 1)
 return 1
 """)
 
+# A trace that was taken before, in case it was lost. KEYS: the trace's id, stream for such. ARGV: the trace.
+# One that the server still knows to be settled was not lost: it is in the stream or counted in this generation.
+SAY_AGAIN = _script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('XADD', KEYS[2], '*', 'd', ARGV[1]) end
+return 1
+""")
+
 # KEYS: epoch; then counters. Reply: [run, generation, live, [used, settled] of each]; without an epoch, of zeros.
 READ = _script("""
 local epoch = redis.call('HMGET', KEYS[1], 'run', 'g', 'live')
@@ -200,4 +212,4 @@ end
 return {epoch[1] or '', epoch[2] or '', epoch[3] or '0', found}
 """)
 
-ON_TRIPS = (HOLD, SETTLE, ANNOUNCE, BEAT, LEAVE, READ)  # what web processes run; loaded with each connection
+ON_TRIPS = (HOLD, SETTLE, ANNOUNCE, BEAT, LEAVE, READ, SAY_AGAIN)  # what web processes run; loaded with each connection

@@ -94,7 +94,7 @@ def _sums(client: redis.Redis, counters: Sequence[Counter], last: str, ready_at:
     for record in _unstored(client, last, ready_at):
         for one in chain(concerned[record["tenant"]], concerned[""]):
             sums[one] += charged(record, one)
-    starts = {(one.limit.key, datetime.fromtimestamp(one.start, UTC)): one for one in counters}
+    starts = {(one.limit.name, datetime.fromtimestamp(one.start, UTC)): one for one in counters}
     for reset in QuotaReset.objects.filter(
         limit_key__in={key for key, _ in starts}, window_start__in={start for _, start in starts}
     ):

@@ -3,6 +3,7 @@
 from collections import deque
 
 from tenants.redis import Command
+from tenants.scripts import SAY_AGAIN, settled_key
 
 AGAIN = "relay:{ledger}:traces:again"  # what processes say again after a loss; a rebuild counts it and hands it on
 FIELD = "d"
@@ -14,14 +15,14 @@ class Recent:
     """Bounded in time and memory: if the writer is further behind than that, a server that is emptied loses traces."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[float, bytes]] = deque()
+        self._kept: deque[tuple[float, str, bytes]] = deque()
         self._size = 0
 
-    def keep(self, trace: bytes, clock: float) -> None:
-        self._kept.append((clock, trace))
+    def keep(self, trace_id: str, trace: bytes, clock: float) -> None:
+        self._kept.append((clock, trace_id, trace))
         self._size += len(trace)
         while self._size > MAX_BYTES or (self._kept and self._kept[0][0] < clock - KEPT_S):
-            self._size -= len(self._kept.popleft()[1])
+            self._size -= len(self._kept.popleft()[2])
 
     def commands(self) -> list[Command]:
-        return [("XADD", AGAIN, "*", FIELD, trace) for _, trace in self._kept]
+        return [SAY_AGAIN.command([settled_key(trace_id), AGAIN], trace) for _, trace_id, trace in self._kept]

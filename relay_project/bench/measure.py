@@ -13,7 +13,7 @@ from django_tenants.utils import tenant_context
 
 from relay_project.bench.cores import cpu_s, rss_mb
 from relay_project.bench.load import Outcome, Server, body, drive
-from relay_project.bench.rows import PLAIN, SEMANTIC
+from relay_project.bench.rows import LIMITED, PLAIN, SEMANTIC, Callers
 from tenants.models import Tenant, User
 from traces.models import Trace
 from traces.samples import write_samples
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 @dataclass(slots=True)
 class Bench:
     tenant: Tenant
-    server: Server
+    callers: Callers
     direct: Server
     pid: int
     requests: int
@@ -49,6 +49,7 @@ class Bench:
         self._run(self._misses(WARM_UP), MISS)
         self._run(self._misses(WARM_UP, stream=True), MISS)
         self._run([body(PLAIN)])
+        self._ledger(WARM_UP)
         rounds = [self._round(number) for number in range(1, ROUNDS + 1)]
         figures = {name: round(median(one[name] for one in rounds), 3) for name in rounds[0]}
         figures["rss_mb"] = round(rss_mb(self.pid), 1)
@@ -60,6 +61,7 @@ class Bench:
             "exact_hit_cpu_ms": self._run([body(PLAIN)] * self.requests, HIT)[0],
             "stream_cpu_ms": self._run(self._misses(self.requests, stream=True), MISS)[0],
         }
+        figures["ledger_added_cpu_ms"] = self._ledger(self.requests)
         figures["paced_stream_cpu_ms"] = self._run(self._misses(ALONE, paced=True), MISS)[0]
         traces_stored(self.tenant, self.sent)  # what the writer still has to do must not delay a single client
         alone, outcome = self._run(self._misses(ALONE), MISS, clients=1)
@@ -69,6 +71,14 @@ class Bench:
         figures["added_p50_ms"] = outcome.p50_ms - direct.p50_ms
         self.say(f"round {number}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
         return figures
+
+    def _ledger(self, requests: int) -> float:
+        """What a caller with three quotas at a deployment with two limits costs more than one without any. The latter's
+        traces are another tenant's, and not looked for."""
+        limited, _ = self._run(self._misses(requests, model=LIMITED), MISS, caller=self.callers.limited)
+        free, _ = self._run(self._misses(requests), MISS, caller=self.callers.free)
+        self.sent -= requests
+        return limited - free
 
     def _by_meaning(self, plain: Figures) -> Figures:
         """What embedding the question, looking it up and storing it add, with a single client."""
@@ -81,11 +91,15 @@ class Bench:
         }
 
     def _run(
-        self, bodies: list[bytes], expected: dict[str, str] | None = None, clients: int = CLIENTS
+        self,
+        bodies: list[bytes],
+        expected: dict[str, str] | None = None,
+        clients: int = CLIENTS,
+        caller: Server | None = None,
     ) -> tuple[float, Outcome]:
         """CPU-ms a request, and the rest."""
-        before = cpu_s(self.pid)
-        outcome = asyncio.run(drive(self.server, bodies, clients=clients, expected=expected))
+        before, caller = cpu_s(self.pid), caller or self.callers.usual
+        outcome = asyncio.run(drive(caller, bodies, clients=clients, expected=expected))
         used = cpu_s(self.pid) - before
         self.sent += len(bodies)
         self._count(outcome)

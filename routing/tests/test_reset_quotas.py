@@ -54,7 +54,7 @@ def test_a_reset_frees_what_was_used_and_a_rebuild_keeps_it(stage: Stage, spent:
     said = run(tenant=stage.tenant.slug, key=quota.api_key.name, note="paid twice")
     assert "3 of 10 used" in said and "1 of 1 counters reset" in said
     assert used(quota) == (0, 0)
-    [kept] = QuotaReset.objects.filter(limit_key=f"q{quota.pk}")
+    [kept] = QuotaReset.objects.filter(limit_key=f"q{quota.pk}:requests:month")
     assert (kept.amount, kept.note, kept.tenant) == (3, "paid twice", stage.tenant) and kept.author
     stage.ask(stage.shells.express, model, key=key)
     with redis.Redis.from_url(settings.REDIS_URL) as client:
@@ -68,7 +68,7 @@ def test_a_dry_run_only_looks(stage: Stage, spent: Any) -> None:
     said = run(tenant=stage.tenant.slug, key=quota.api_key.name, dry_run=True)
     assert "3 of 10 used" in said and "Nothing was reset" in said
     assert used(quota) == (3, 3)
-    assert not QuotaReset.objects.filter(limit_key=f"q{quota.pk}").exists()
+    assert not QuotaReset.objects.filter(limit_key=f"q{quota.pk}:requests:month").exists()
 
 
 def test_only_what_matches_is_reset(stage: Stage, spent: Any) -> None:
@@ -89,7 +89,7 @@ def test_a_deployments_limit_can_be_reset(stage: Stage) -> None:
     assert used(limit) == (1, 1)
     assert "1 of 1 counters reset" in run(deployment=f"{model}-0", metric="requests")
     assert used(limit) == (0, 0)
-    assert QuotaReset.objects.get(limit_key=f"d{limit.pk}").tenant is None
+    assert QuotaReset.objects.get(limit_key=f"d{limit.pk}:requests:day").tenant is None
 
 
 @pytest.mark.parametrize(

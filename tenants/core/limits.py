@@ -13,7 +13,7 @@ MILLIONTHS = 1_000_000
 class Limit:
     """A row of Quota (of a tenant, or of one API key by its id) or of DeploymentLimit (of a deployment by its slug).
 
-    ``key`` names its counter: short, unique, and the same for as long as the row exists.
+    ``key`` is short, unique, and the same for as long as the row exists.
     ``metric`` is requests, tokens, cost (micro-dollars) or neurons.
     """
 
@@ -26,6 +26,11 @@ class Limit:
     tenant: str = ""
     api_key: str = ""
     deployment: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its counters. A row that is edited to count something else does not go on with the old number."""
+        return f"{self.key}:{self.metric}:{self.window}"
 
     @property
     def unit(self) -> int:
@@ -53,7 +58,7 @@ class Counter:
 
 def counter_of(limit: Limit, now: float) -> Counter:
     start, end = window_of(limit, now)
-    return Counter(limit, f"relay:{{ledger}}:{limit.key}:{start}", start, end)
+    return Counter(limit, f"relay:{{ledger}}:{limit.name}:{start}", start, end)
 
 
 def window_of(limit: Limit, now: float) -> tuple[int, int]:

@@ -150,7 +150,14 @@ def test_revoking_asks_first_and_ends_the_key(sign_in: SignIn, tenant_a: Tenant)
 
 
 def test_a_quota_can_not_name_another_tenants_key(sign_in: SignIn, rows_of_b: dict[str, Any]) -> None:
-    form = {"api_key": rows_of_b["tenants/apikey"].pk, "metric": "tokens", "window": "day", "limit": 5, "hard": "on"}
+    form = {
+        "api_key": rows_of_b["tenants/apikey"].pk,
+        "metric": "tokens",
+        "window": "day",
+        "limit": 5,
+        "timezone": "UTC",
+        "hard": "on",
+    }
     client = sign_in(Role.ADMIN)
     assert "secret-project-" not in client.get("/admin/tenants/quota/add/?tenant=acme").content.decode()
     assert "Select a valid choice" in client.post("/admin/tenants/quota/add/?tenant=acme", form).content.decode()

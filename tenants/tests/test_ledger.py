@@ -17,7 +17,7 @@ from tenants.core.limits import Limit, counter_of
 from tenants.core.spend import Left, Spend
 from tenants.holds import Account, Hold, Parts, QuotaSpent, Settlement, parts_of
 from tenants.ledger import Ledger, NotCounted
-from tenants.redis import RedisAway, Trips
+from tenants.redis import Command, RedisAway, Trips
 from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL
 
 URL = os.environ["REDIS_URL"].rpartition("/")[0] + "/7"  # whose epoch is this module's own
@@ -217,6 +217,21 @@ async def test_another_process_says_what_it_holds_as_soon_as_it_looks(server: Se
         assert await other.watch([counter_of(limit, time.time())]) == [2], "as it was before it said so"
         assert await other.watch([counter_of(limit, time.time())]) == [3]
         assert await refused(ledger, limit)
+
+
+async def test_however_many_notice_a_loss_what_was_done_lately_is_said_again_once(server: Server) -> None:
+    limit, said = limit_of(), list[int]()
+
+    def recent() -> list[Command]:
+        said.append(1)
+        return [("INCR", "said")]
+
+    trips = Trips(URL)
+    ledger = Ledger(trips, server.open, recent)
+    await asyncio.gather(*(take(ledger, parts(limit)) for _ in range(8)))
+    await trips.close()
+    assert len(said) == 1 and await server.client.get("said") == b"1"
+    assert await server.used(limit) == (0, 8)
 
 
 async def test_watching_sees_to_counters_that_were_lost(server: Server) -> None:

@@ -54,7 +54,7 @@ def test_a_window_has_one_counter_and_the_next_another() -> None:
     limit = Limit("d7", "neurons", "day", 10_000, deployment="cf")
     noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
     first, same, later = (counter_of(limit, (noon + timedelta(hours=hours)).timestamp()) for hours in (0, 11, 12))
-    assert first == same and first.key == f"relay:{{ledger}}:d7:{first.start}"
+    assert first == same and first.key == f"relay:{{ledger}}:d7:neurons:day:{first.start}"
     assert later.start == first.end and later.key != first.key
     assert first.end < first.expires, "it can still be settled for a while"
 

@@ -16,7 +16,7 @@ from django.db import OperationalError, connection
 from conftest import eventually, unique
 from tenants.core.limits import Limit, counter_of
 from tenants.models import QuotaReset
-from tenants.scripts import EPOCH, LOCK
+from tenants.scripts import EPOCH, LOCK, SAY_AGAIN, settled_key
 from traces.rebuild import rebuild
 from traces.recent import AGAIN, Recent
 from traces.recorder import DEAD, append_command, dump
@@ -103,7 +103,7 @@ def test_what_was_reset_stays_reset(client: Any, tenant_a: Any) -> None:
     for start, amount in ((counter_of(limit, now).start, 60), (0, 1_000)):
         QuotaReset.objects.create(
             tenant=tenant_a,
-            limit_key=limit.key,
+            limit_key=limit.name,
             limit_name="tokens",
             window_start=datetime.fromtimestamp(start, UTC),
             amount=amount,
@@ -114,13 +114,15 @@ def test_what_was_reset_stays_reset(client: Any, tenant_a: Any) -> None:
 
 
 def test_what_processes_say_again_is_counted_and_stored(client: Any, tenant_a: Any) -> None:
-    """As after a loss: of two traces one was stored before."""
+    """As after a loss: of three traces one was stored before, and one came after it and is counted already."""
     limit = limit_of("requests", tenant="acme", api_key=unique("k"))
-    stored, lost = charged(tenant_a, limit.api_key), charged(tenant_a, limit.api_key)
+    stored, lost, later = (charged(tenant_a, limit.api_key) for _ in range(3))
     store(tenant_a, stored)
+    client.set(settled_key(later["id"]), "")
+    client.script_load(SAY_AGAIN.text)
     recent = Recent()
-    for record in (stored, lost):
-        recent.keep(dump(record), 0.0)
+    for record in (stored, lost, later):
+        recent.keep(record["id"], dump(record), 0.0)
     for command in recent.commands():
         client.execute_command(*command)
     assert rebuild(client, [limit], grace_s=0)

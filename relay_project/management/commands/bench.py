@@ -17,6 +17,7 @@ LINES = {
     "miss_cpu_ms": ("Cache miss", "CPU-ms a request", 1.2),
     "exact_hit_cpu_ms": ("Exact hit", "CPU-ms a request", 0.7),
     "stream_cpu_ms": ("Stream of 30 chunks", "CPU-ms a request", 1.8),
+    "ledger_added_cpu_ms": ("Three quotas and two limits add", "CPU-ms a request", 0.4),
     "paced_stream_cpu_ms": ("The same, 2 ms between chunks", "CPU-ms a request", None),
     "plan_30_cpu_ms": ("Planning with 30 candidates", "CPU-ms a request", 0.15),
     "added_p50_ms": ("Added at 1 client, p50", "ms", 2),
@@ -54,9 +55,9 @@ class Command(BaseCommand):
     def measure(self, requests: int) -> Figures:
         port, behind = free_port(), free_port()
         self.say("making rows")
-        tenant, server = make_rows(port=port, upstream=behind)
+        tenant, callers = make_rows(port=port, upstream=behind)
         with upstream(behind), relay(port) as pid:
-            bench = Bench(tenant, server, Server(behind, ""), pid, requests, self.say)
+            bench = Bench(tenant, callers, Server(behind, ""), pid, requests, self.say)
             figures = bench.figures()
             stored = traces_stored(tenant, bench.sent)
         for what, times in bench.errors.items():
