@@ -58,10 +58,15 @@ class DeploymentSeed:
 
 @dataclass(frozen=True, slots=True)
 class RouteSeed:
-    """``candidates`` in the order in which they are tried; those whose provider is not there are left out."""
+    """``candidates`` in the order in which they are tried; those whose provider is not there are left out.
+
+    ``shares``: percent of a split, one for each candidate; empty without one.
+    """
 
     name: str
     candidates: tuple[str, ...]
+    path: str = ""
+    shares: tuple[int, ...] = ()
 
 
 PROVIDERS = (
@@ -240,11 +245,34 @@ DEPLOYMENTS = (
         price_out_microusd=600_000,
         more={"capacity": 64, "options": {"mean_ms": 40, "p95_ms": 120, "error_rate": 0.005, "seed": 7}},
     ),
+    DeploymentSeed(
+        "mock-1b",
+        "mock",
+        "mock-1b",
+        context_window=8_192,
+        quality=0,
+        strengths={},
+        typical_latency_ms=20,
+        more={"capacity": 64, "options": {"mean_ms": 20, "p95_ms": 40, "seed": 1}},
+    ),
+    DeploymentSeed(
+        "mock-3b",
+        "mock",
+        "mock-3b",
+        context_window=8_192,
+        quality=0,
+        strengths={},
+        typical_latency_ms=50,
+        more={"capacity": 64, "options": {"mean_ms": 50, "p95_ms": 100, "seed": 3}},
+    ),
 )
 
 ROUTES = (
     RouteSeed("local-ollama", ("ollama-llama", "embedded-smollm2")),
     RouteSeed("mock", ("mock-fast",)),
+    RouteSeed("1b", ("mock-1b",), path="1b"),
+    RouteSeed("3b", ("mock-3b",), path="3b"),
+    RouteSeed("ab-test", ("mock-1b", "mock-3b"), path="ab-test", shares=(70, 30)),
     RouteSeed(
         "auto",
         (

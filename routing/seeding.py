@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import zip_longest
 
 from django.db import transaction
 
-from routing.catalogue import DEPLOYMENTS, PROVIDERS, ROUTES, DeploymentSeed, ProviderSeed
+from routing.catalogue import DEPLOYMENTS, PROVIDERS, ROUTES, DeploymentSeed, ProviderSeed, RouteSeed
 from routing.models import ACCOUNT_ID, Deployment, DeploymentLimit, Policy, Provider, Route, RouteCandidate
 
 
@@ -19,7 +20,7 @@ def seed_catalogue(policy: Policy, environ: Mapping[str, str]) -> None:
         if deployment.provider in providers:
             _seed_deployment(deployment, providers[deployment.provider])
     for route in ROUTES:
-        _seed_route(route.name, route.candidates, policy)
+        _seed_route(route, policy)
 
 
 def _addresses(environ: Mapping[str, str]) -> dict[str, str]:
@@ -63,9 +64,14 @@ def _seed_deployment(seed: DeploymentSeed, provider: Provider) -> None:
         DeploymentLimit.objects.create(deployment=row, **limit)
 
 
-def _seed_route(name: str, candidates: tuple[str, ...], policy: Policy) -> None:
-    deployments = {row.slug: row for row in Deployment.objects.filter(slug__in=candidates)}
-    route, new = Route.objects.get_or_create(tenant=None, name=name, defaults={"policy": policy})
-    for position, slug in enumerate(candidates if new else ()):
+def _seed_route(seed: RouteSeed, policy: Policy) -> None:
+    """A path that somebody gave to another route stays there."""
+    platforms = Route.objects.filter(tenant=None)
+    if platforms.filter(name=seed.name).exists():
+        return
+    path = "" if platforms.filter(path=seed.path).exists() else seed.path
+    route = Route.objects.create(name=seed.name, path=path, policy=policy)
+    deployments = {row.slug: row for row in Deployment.objects.filter(slug__in=seed.candidates)}
+    for position, (slug, share) in enumerate(zip_longest(seed.candidates, seed.shares)):
         if slug in deployments:
-            RouteCandidate.objects.create(route=route, deployment=deployments[slug], position=position)
+            RouteCandidate.objects.create(route=route, deployment=deployments[slug], position=position, share=share)
