@@ -282,6 +282,9 @@ DEPLOYMENTS = (
 ROUTES = (
     RouteSeed("local-ollama", ("ollama-llama", "embedded-smollm2")),
     RouteSeed("mock", ("mock-fast",)),
+    RouteSeed("1b", ("mock-1b",), path="1b"),
+    RouteSeed("3b", ("mock-3b",), path="3b"),
+    RouteSeed("ab-test", ("mock-1b", "mock-3b"), path="ab-test", shares=(70, 30)),
     RouteSeed(
         "auto",
         (

@@ -284,6 +284,7 @@ class Exchange:
             "duration_ms": duration_ms,
             "breaker": self.breakers.get(candidate.deployment, "closed"),
             "hedge": candidate.deployment == self.rival,
+            "own_account": bool(candidate.account),
         }
         draft.attempts_json.append(entry)
         if error is None or error.code not in NOT_REACHED:

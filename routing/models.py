@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from routing.core.policy import PolicyInvalid
+from routing.core.tasks import TASKS
 from routing.core.prices import MAX_PRICE_MICROUSD
 from routing.documents import read_policy
 from routing.resolving import refusal_at_save
@@ -27,7 +28,6 @@ CREDENTIAL_ENV = RegexValidator(
 
 ACCOUNT_ID = "ACCOUNT_ID"  # stands in an address where the customer's own belongs
 WORD = re.compile(r"[a-z0-9_-]{1,32}")
-TASKS = ("chat", "reasoning", "coding", "speed")
 
 
 class Provider(models.Model):

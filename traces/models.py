@@ -53,7 +53,8 @@ class Trace(models.Model):
     # provider | estimated (it said nothing) | corrected (it said what cannot be) | cache
     usage_source = models.CharField(max_length=10, blank=True)
     # What the ledger settled: quotas are rebuilt from these two and from cost_microusd, limits of deployments from
-    # ``charged`` of the attempts ({requests, tokens, cost, neurons}, the last two in millionths).
+    # ``charged`` of the attempts ({requests, tokens, cost, neurons}, the last two in millionths), but for those with
+    # ``own_account``.
     charged_requests = models.SmallIntegerField(default=0)
     charged_tokens = models.IntegerField(default=0)
     price_in_microusd = models.BigIntegerField(null=True)  # the price used, per million tokens

@@ -37,7 +37,8 @@ SELECT attempt->>'deployment', sum((attempt->'charged'->>'requests')::bigint)::b
 FROM {table},
   jsonb_array_elements(CASE jsonb_typeof(attempts_json) WHEN 'array' THEN attempts_json ELSE '[]' END) attempt
 WHERE started_at >= to_timestamp(%s) AND started_at < to_timestamp(%s) AND NOT sample
-  AND attempt->>'deployment' = ANY(%s) AND attempt ? 'charged' GROUP BY 1
+  AND attempt->>'deployment' = ANY(%s) AND attempt ? 'charged'
+  AND attempt->'own_account' IS DISTINCT FROM 'true' GROUP BY 1
 """)
 METRICS = ("requests", "tokens", "cost", "neurons")
 Range = tuple[int, int]

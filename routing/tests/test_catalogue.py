@@ -109,6 +109,17 @@ def test_the_values_fit_together() -> None:
     providers, deployments = {seed.slug for seed in PROVIDERS}, {seed.slug for seed in DEPLOYMENTS}
     assert {seed.provider for seed in DEPLOYMENTS} == providers
     assert {slug for route in ROUTES for slug in route.candidates} <= deployments
+    splits = [route for route in ROUTES if route.shares]
+    assert all(sum(route.shares) == 100 and len(route.shares) == len(route.candidates) for route in splits)
+
+
+def test_paths_and_shares_are_seeded_and_a_path_that_is_taken_stays(policy: Policy) -> None:
+    Route.objects.create(name=unique("mine"), path="3b", policy=policy)
+    seed_catalogue(policy, {})
+    paths = dict(Route.objects.filter(tenant=None).values_list("name", "path"))
+    assert (paths["1b"], paths["3b"], paths["auto"]) == ("1b", "", "")
+    split = Route.objects.get(tenant=None, name="ab-test")
+    assert list(split.steps.values_list("deployment__slug", "share")) == [("mock-1b", 70), ("mock-3b", 30)]
 
 
 def test_a_server_of_ones_own_that_was_in_use_stays_allowed() -> None:

@@ -18,6 +18,7 @@ def charged(record: Mapping[str, Any], counter: Counter) -> int:
             int(attempt["charged"][limit.metric])
             for attempt in record.get("attempts_json") or ()
             if attempt.get("deployment") == limit.deployment and "charged" in attempt
+            if not attempt.get("own_account")  # a tenant's own account is not bound by the platform's limits
         )
     if limit.tenant != record["tenant"] or limit.api_key not in ("", record.get("key_id")):
         return 0

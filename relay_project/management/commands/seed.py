@@ -17,6 +17,7 @@ from tenants.services import create_tenant
 from traces.samples import write_samples
 
 DEMO_POLICY = settings.BASE_DIR / "policies" / "policy.demo.yaml"
+AUTO_POLICY = settings.BASE_DIR / "policies" / "policy.auto.yaml"
 
 
 class Command(BaseCommand):
@@ -33,8 +34,11 @@ class Command(BaseCommand):
         tenant = tenant or create_tenant(slug="default", name="Default")
         seed_admin()
         with transaction.atomic():
-            demo = seed_policy(Path(settings.POLICY_PATH or DEMO_POLICY))
-            seed_catalogue({"demo": demo, "auto": demo}, os.environ)
+            policies = {
+                "demo": seed_policy("demo", Path(settings.POLICY_PATH or DEMO_POLICY)),
+                "auto": seed_policy("auto", AUTO_POLICY),
+            }
+            seed_catalogue(policies, os.environ)
         if new and samples:
             write_samples(tenant, count=samples)
         self.stdout.write(f"{'Seeded' if new else 'Nothing was missing for'} tenant default.")
@@ -47,18 +51,18 @@ def seed_admin() -> None:
         User.objects.create_superuser("admin", email=None, password=password)
 
 
-def seed_policy(path: Path) -> Policy:
+def seed_policy(slug: str, path: Path) -> Policy:
     """The file's text as a new active version, unless it was one before: what was edited live stays in force."""
     try:
         text = path.read_text()
     except OSError as error:
-        raise CommandError(f"POLICY_PATH: {path} cannot be read: {error.strerror}.") from error
+        raise CommandError(f"The policy {path} cannot be read: {error.strerror}.") from error
     problems = problems_of(text)
     if problems:
         first = problems[0]
-        raise CommandError(f"POLICY_PATH: {path}, line {first.line}: {first.path}: {first.message}")
-    policy = Policy.objects.filter(tenant=None, slug="demo").first()
+        raise CommandError(f"The policy {path}, line {first.line}: {first.path}: {first.message}")
+    policy = Policy.objects.filter(tenant=None, slug=slug).first()
     if policy is None or not policy.versions.filter(text=text).exists():
         note = f"Loaded from {path.name}"
-        import_policy(tenant=None, slug="demo", text=text, activated=True, note=note, author="seed")
-    return Policy.objects.get(tenant=None, slug="demo")
+        import_policy(tenant=None, slug=slug, text=text, activated=True, note=note, author="seed")
+    return Policy.objects.get(tenant=None, slug=slug)
