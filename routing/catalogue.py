@@ -298,8 +298,5 @@ ROUTES = (
         ),
         policy="auto",
     ),
-    RouteSeed("1b", ("mock-1b",), path="1b"),
-    RouteSeed("3b", ("mock-3b",), path="3b"),
-    RouteSeed("ab-test", ("mock-1b", "mock-3b"), shares=(70, 30), path="ab-test"),
     RouteSeed("minilm", ("minilm",)),
 )
