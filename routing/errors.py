@@ -32,6 +32,14 @@ class MethodNotAllowed(Exception):
     pass
 
 
+class IdempotencyKeyReused(Exception):
+    """The same Idempotency-Key came with another request."""
+
+
+class IdempotencyKeyInUse(Exception):
+    """The first request with this Idempotency-Key is still being answered."""
+
+
 class ProvidersFailed(Exception):
     """No candidate answered. ``last`` is the last attempt's error; None if there was nobody to ask."""
 
@@ -120,6 +128,21 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
         "policy",
     ),
     MethodNotAllowed: lambda e: ErrorReply(405, "Use POST.", INVALID, "method_not_allowed", headers={"Allow": "POST"}),
+    IdempotencyKeyInUse: lambda e: ErrorReply(
+        409,
+        "The first request with this Idempotency-Key is still being answered. Ask again later.",
+        INVALID,
+        "idempotency_key_in_use",
+        "Idempotency-Key",
+        _retry(5),
+    ),
+    IdempotencyKeyReused: lambda e: ErrorReply(
+        422,
+        "This Idempotency-Key was sent before with another request. Use a new key for each request.",
+        INVALID,
+        "idempotency_key_reused",
+        "Idempotency-Key",
+    ),
     BodyTooSlow: lambda e: ErrorReply(408, "The body did not arrive in time.", INVALID, "request_timeout"),
     BodyTooLarge: lambda e: ErrorReply(413, f"The body is over {e.limit:,} bytes.", INVALID, "body_too_large"),
     QuotaSpent: _quota,

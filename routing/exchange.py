@@ -3,10 +3,12 @@
 Every ``started`` and ``clock`` here is the same monotonic clock in seconds; ``now`` is epoch seconds.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from caching.claims import Claim
 from caching.exact import Stored
 from caching.semantic import Lookup
 from routing import answers
@@ -21,6 +23,11 @@ from tenants.auth import Caller
 from tenants.ledger import Hold, Left, Spend, nearest
 from traces.draft import TraceDraft
 
+SEEN_BEFORE = {
+    "exact": "The same request was answered before",
+    "semantic": "A question alike was answered before",
+    "replay": "The first request with this Idempotency-Key was answered",
+}
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it
 ONE_REQUEST = Spend(1, 0, 0)
 
@@ -58,6 +65,8 @@ class Exchange:
     events: list[bytes] = field(default_factory=list)
     kept_bytes: int = 0
     exact_key: str = ""
+    claim: Claim | None = None  # on the request's Idempotency-Key
+    renewal: asyncio.Task[None] | None = None
     question: SemanticQuestion | None = None
     storable: dict[str, Any] | None = None  # a complete answer
     finished: bool = False
@@ -146,7 +155,7 @@ class Exchange:
         draft.tokens_in, draft.tokens_out, draft.usage_source = stored.tokens_in, stored.tokens_out, "cache"
         draft.saved_microusd = stored.cost_microusd
         draft.response_json = self.kind.recorded_hit(stored.answer)
-        why = "The same request was answered before" if kind == "exact" else "A question alike was answered before"
+        why = SEEN_BEFORE[kind]
         draft.reason = why
         draft.cache_json = {
             "semantic": "off",
@@ -162,6 +171,8 @@ class Exchange:
         draft.step("cache", kind, "hit", f"{why}.")
         if kind == "exact":
             self._span("Look up exact cache", "cache", started, clock, outcome="hit")
+        elif kind == "replay":
+            self._span("Wait for the first answer", "waiting", started, clock)
 
     # --- asked ---------------------------------------------------------------------------------------------------
 
@@ -261,14 +272,16 @@ class Exchange:
         self._bill(answer, "fell_back" if self.tries > 1 else "ok", 200)
         if self.tries > 1:
             self.draft.reason = f"{self.draft.attempts_json[0]['deployment']} failed, the next candidate answered"
-        if whole and self._on_its_arm and self.kind.is_complete(answer):
+        if whole and self.kind.is_complete(answer):
             self.storable = answer
 
     @property
-    def _on_its_arm(self) -> bool:
-        """An answer of another arm is kept for nobody: later requests of this arm would be served by that one."""
+    def cacheable(self) -> bool:
+        """Whether others may get this answer. Not one from outside the request's arm of a split: later requests of the
+        arm would be served by another's."""
         arm = self.the_plan.arm
-        return not arm or (self.served is not None and self.served.deployment == arm)
+        on_its_arm = not arm or (self.served is not None and self.served.deployment == arm)
+        return on_its_arm and self.request.cache.store
 
     def broke_off(self, error: ProviderError) -> None:
         """The stream died after content: what came is billed, nothing is stored."""
@@ -299,9 +312,9 @@ class Exchange:
     # --- for later -----------------------------------------------------------------------------------------------
 
     def to_store(self, raw: bytes, now: float) -> Stored | None:
-        """What the exact cache keeps of this answer; None if it may not be stored."""
+        """What is kept of this answer for later; None if it is not complete."""
         draft = self.draft
-        if self.storable is None or not self.request.cache.store:
+        if self.storable is None:
             return None
         return Stored(
             answer=raw,
@@ -330,7 +343,7 @@ class Exchange:
         headers = {
             "x-request-id": self.request.request_id,
             "x-relay-trace-id": draft.id,
-            "x-relay-cache": draft.cache if draft.cache in ("exact", "semantic") else "miss",
+            "x-relay-cache": draft.cache if draft.cache in SEEN_BEFORE else "miss",
             "x-relay-overhead-ms": f"{max(0.0, draft.since_start(clock) - waited):.1f}",
         }
         if self.plan is not None:

@@ -18,6 +18,7 @@ from routing.core.request import ChatRequest
 from routing.core.sse import DONE, frame
 from routing.errors import describe
 from routing.exchange import Exchange, Head
+from routing.idempotency import earlier_answer
 from routing.lookup import look_up
 from routing.planning import plan_request
 from routing.providers.base import ProviderError
@@ -55,7 +56,7 @@ async def complete(runtime: Runtime, caller: Caller, request: ChatRequest) -> Re
 async def _flow(runtime: Runtime, exchange: Exchange) -> AsyncGenerator[Head | bytes, None]:
     try:
         plan_request(runtime, exchange)
-        stored = await look_up(runtime, exchange)
+        stored = await earlier_answer(runtime, exchange) or await look_up(runtime, exchange)
         if stored is not None:
             await runtime.finish(exchange)
             yield _head(runtime, exchange)

@@ -101,11 +101,12 @@ class Runtime:
     def now() -> float:
         return time.time()
 
-    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+    def background(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Runs on after the request; its failure is logged, and a stop waits for it."""
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # --- an exchange's beginning and end -------------------------------------------------------------------------
 
@@ -138,6 +139,12 @@ class Runtime:
         if exchange.hold is not None:
             commands.append(exchange.hold.settle(exchange.spent))
         stored = exchange.to_store(raw or orjson.dumps(exchange.storable), self.now()) if exchange.storable else None
+        if exchange.claim is not None:
+            commands.append(exchange.claim.end(stored))
+        if exchange.renewal is not None:
+            exchange.renewal.cancel()
+        if stored is not None and not exchange.cacheable:
+            stored = None
         if stored is not None and exchange.exact_key:
             commands += [put] if (put := put_command(exchange.exact_key, stored, exchange.the_plan.cache.ttl_s)) else []
         try:

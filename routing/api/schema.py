@@ -142,6 +142,7 @@ _REFUSED = {401: _said("No valid key."), 403: _said("The key may not do this.")}
 _HOW = [
     *_WHO,
     _header("x-relay-cache", "no-cache, no-store or max-age=SECONDS"),
+    _header("Idempotency-Key", "Repeats with the same key and body get the first one's answer, for a day."),
     _header("x-relay-metadata", "name=value, name=value: for the policy's rules"),
 ]
 
@@ -153,6 +154,7 @@ def _answers(good: OpenApiResponse, *, unknown: str) -> dict[int, OpenApiRespons
         **_REFUSED,
         404: _said(unknown),
         413: _said("The body is too large."),
+        422: _said("This Idempotency-Key came with another request before."),
         429: _said("The lane is full or a quota is spent; see Retry-After."),
         503: _said("No provider answered; see Retry-After."),
     }

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from routing import pipeline
-from routing.core.request import Called, ChatRequest, InvalidRequest, parse_cache_header
+from routing.core.request import Called, ChatRequest, InvalidRequest, checked_key, parse_cache_header
 from routing.errors import ErrorReply, describe
 from routing.exchange import Head
 from routing.kinds import KINDS
@@ -71,6 +71,7 @@ async def _read(endpoint: Endpoint, headers: Headers, read_body: ReadBody, reque
         endpoint.path,
         parse_cache_header(headers.get("x-relay-cache", "")),
         _metadata(headers.get("x-relay-metadata", "")),
+        checked_key(headers.get("idempotency-key", "")),
     )
     return KINDS[endpoint.kind].parse(raw, called)
 

@@ -53,6 +53,7 @@ def parse_embeddings(raw: bytes, called: Called) -> ChatRequest:
         request_id=called.request_id,
         cache=called.cache,
         metadata=called.metadata,
+        idempotency_key=called.idempotency_key,
         kind=called.kind,
     )
 

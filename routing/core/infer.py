@@ -42,6 +42,7 @@ def parse_infer(raw: bytes, called: Called) -> ChatRequest:
         request_id=called.request_id,
         cache=called.cache,
         metadata=called.metadata,
+        idempotency_key=called.idempotency_key,
         kind=called.kind,
         policy=policy,
         asked=asked,

@@ -40,6 +40,7 @@ class Called:
     path: str = ""
     cache: CacheControl = CacheControl()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class ChatRequest:
     path: str = ""
     policy: str = ""
     asked: Json | None = None
+    idempotency_key: str = ""
 
     @classmethod
     def unreadable(cls, called: Called) -> "ChatRequest":
@@ -107,6 +109,7 @@ def parse_chat(raw: bytes, called: Called) -> ChatRequest:
         cache=called.cache,
         metadata={**(own or {}), **called.metadata},
         path=called.path,
+        idempotency_key=called.idempotency_key,
     )
 
 
@@ -119,6 +122,12 @@ def read_body(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body
+
+
+def checked_key(key: str) -> str:
+    if len(key) > 255 or not (key.isascii() and key.isprintable()):
+        raise InvalidRequest("Idempotency-Key takes up to 255 printable ASCII characters.", "Idempotency-Key")
+    return key
 
 
 def parse_cache_header(header: str) -> CacheControl:

@@ -18,7 +18,7 @@ RANGE_WORDS = {
 }
 DEFAULT_RANGE = "24h"
 OUTCOMES = ("ok", "cached", "fell_back", "limited", "rejected", "failed", "cancelled")
-CACHES = ("off", "miss", "exact", "semantic")
+CACHES = ("off", "miss", "exact", "semantic", "replay")
 TEXTS = ("model", "deployment", "key", "lane", "policy", "error")
 NUMBERS = ("version", "latency_min", "latency_max", "cost_min")
 LONGEST = 200

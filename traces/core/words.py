@@ -56,6 +56,8 @@ def asked(facts: Facts) -> str:
 def reused(facts: Facts) -> str:
     saved = f" and saved {money(facts.saved_microusd)}" if facts.saved_microusd else ""
     end = f"so no model was called; it took {duration(facts.latency_ms)}{saved}."
+    if facts.cache == "replay":
+        return f"The first request with its Idempotency-Key was answered, {end}"
     if facts.cache != "semantic":
         return f"The same request was answered before, {end}"
     similarity, threshold = facts.cached.get("similarity"), facts.cached.get("threshold")

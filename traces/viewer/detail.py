@@ -147,7 +147,7 @@ def cache_facts(trace: Trace, seer: Seer, query: TraceQuery) -> dict[str, Any]:
     if not seer.prompts:
         told.pop("question", None)
         told.pop("refused_because", None)  # names the numbers and words in which two prompts differ
-    if trace.cache in ("exact", "semantic"):
+    if trace.cache in ("exact", "semantic", "replay"):
         state = "hit"
     else:
         state = "near" if told.get("semantic") == "near" else "off" if trace.cache == "off" else "miss"
