@@ -9,7 +9,7 @@ from django_tenants.utils import tenant_context
 
 from conftest import eventually, unique
 from routing.tests.stage import CACHE, NO_CACHE, Stage
-from routing.tests.upstream import hangs, in_turn, refuses, says
+from routing.tests.upstream import embeds, hangs, in_turn, refuses, says
 from tenants.models import Tenant
 from traces.models import Trace
 
@@ -101,3 +101,35 @@ def test_a_key_that_cannot_be_one_is_refused(base: str, stage: Stage, name: str)
     body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
     refused = stage.http.post(f"{base}/v1/chat/completions", json=body, headers=headers)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "Idempotency-Key")
+
+
+def test_the_address_is_part_of_the_request(base: str, stage: Stage) -> None:
+    """The same body by another route's path is another request."""
+    path, name = unique("path"), unique("order")
+    model = stage.route(says("by name"))
+    stage.route(says("by path"), row={"path": path})
+    assert "by name" in ask(stage, base, model, name).text
+    assert ask(stage, base, model, name, path=path).json()["error"]["code"] == "idempotency_key_reused"
+
+
+def test_infer_and_embeddings_have_it_too(base: str, stage: Stage) -> None:
+    model, vectors = stage.route(says("once")), stage.route(embeds([0.5]), serves="embeddings")
+    for at, asked, body in (("infer", model, {"prompt": "hi"}), ("embeddings", vectors, {"input": "hi"})):
+        headers = {"Idempotency-Key": unique("order")}
+        first, again = (stage.post(base, at, model=asked, headers=headers, **body) for _ in range(2))
+        assert [one.headers["x-relay-cache"] for one in (first, again)] == ["miss", "replay"]
+        assert first.json().get("text") == again.json().get("text")
+        assert first.json().get("data") == again.json().get("data")
+        other = stage.post(
+            base, at, model=asked, headers=headers, **body, **({"max_tokens": 3} if at == "infer" else {"user": "x"})
+        )
+        assert other.status_code == 422
+        assert len(stage.received(asked)) == 1
+
+
+def test_a_repeat_gets_the_answer_that_a_failover_gave(base: str, stage: Stage) -> None:
+    """Though no cache keeps what came from outside the split's arm."""
+    model, name = stage.route(refuses(500), says("from b"), shares=(100, 0), policy=CACHE), unique("order")
+    first, again = (ask(stage, base, model, name) for _ in range(2))
+    assert "from b" in first.text and first.content == again.content
+    assert again.headers["x-relay-cache"] == "replay" and len(stage.received(model, 1)) == 1

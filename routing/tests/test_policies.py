@@ -297,13 +297,8 @@ def test_a_route_offers_only_what_the_tenant_may_use(
 
     def add(chosen: Policy, deployment: Deployment) -> Any:
         steps = {"steps-TOTAL_FORMS": "1", "steps-INITIAL_FORMS": "0", "steps-0-position": "0"}
-        form = {
-            "name": unique("r"),
-            "policy": chosen.pk,
-            "sticky": "none",
-            "enabled": "on",
-            "steps-0-deployment": deployment.pk,
-        }
+        form = {"name": unique("r"), "policy": chosen.pk, "sticky": "none", "enabled": "on"}
+        form |= {"steps-0-deployment": deployment.pk}
         return client.post("/admin/routing/route/add/?tenant=acme", steps | form)
 
     assert add(theirs, mine).status_code == 200

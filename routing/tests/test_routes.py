@@ -111,6 +111,19 @@ def test_an_alias_is_another_name(base: str, stage: Stage) -> None:
         assert {alias, name} <= {one.id for one in client.models.list()}
 
 
+def test_another_tenants_alias_is_the_same_as_none(base: str, stage: Stage, tenant_b: Tenant) -> None:
+    """Neither by its name nor, where only SQL could have made it so, as an alias of our own."""
+    theirs = stage.route(says("for globex only"), tenant=tenant_b)
+    ours = stage.alias(stage.route(says("ours")))
+    key = stage.key(tenant_b)
+    hidden, nothing = (stage.ask(base, model, key=key) for model in (ours, "nothing"))
+    assert _same(hidden, nothing, but=(ours, "nothing")) and hidden.status_code == 404
+    Route.objects.filter(name=ours).update(alias_of=Route.objects.get(name=theirs))
+    stage.in_both(lambda at: stage.ask(at, ours).status_code == 404)
+    assert f'"{ours}"' not in stage.models(base, stage.key()).text
+    assert not stage.received(theirs)
+
+
 def _problem(route: Route, *candidates: tuple[Deployment, int | None]) -> dict[str, list[str]]:
     with pytest.raises(ValidationError) as refused:
         save_route(route, candidates=candidates)
