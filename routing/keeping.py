@@ -46,8 +46,10 @@ async def _look(ledger: Ledger, snapshot: Snapshot, board: HealthBoard, now: flo
 
 
 def tell(board: HealthBoard, left: tuple[Left, ...], now: float) -> Left:
-    """The planner hears of the tightest limit of a deployment."""
+    """The planner hears of the tightest limit of a deployment: a share, since all tenants see why a plan was made, and
+    the count is of all of them together."""
     tightest = min(left, key=lambda item: item.share)
     until = 0.0 if tightest.share else now + tightest.resets_in_s
-    board.quota(tightest.limit.deployment, tightest.share, f"{tightest.said} used", until)
+    limit = tightest.limit
+    board.quota(limit.deployment, tightest.share, f"{tightest.share:.0%} of {limit.limit:,} {limit.words} left", until)
     return tightest
