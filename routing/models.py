@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from routing.core.policy import PolicyInvalid
-from routing.core.tasks import TASKS
 from routing.core.prices import MAX_PRICE_MICROUSD
+from routing.core.tasks import TASKS
 from routing.documents import read_policy
 from routing.resolving import refusal_at_save
 from routing.sealing import CannotOpen, unseal

@@ -24,7 +24,9 @@ async def reserve(runtime: Runtime, exchange: Exchange, candidate: Candidate) ->
     if name in exchange.reserved:
         return True
     spent = exchange.exhausted.get(name)
-    why = "What is left of its limits is not known now." if spent is None else f"Its limit is spent: {spent.said}."
+    why = "What is left of its limits is not known now."
+    if spent is not None:
+        why = f"Too little is left of its {spent.limit.limit:,} {spent.limit.words}."
     exchange.passed_over(candidate, why)
     return False
 

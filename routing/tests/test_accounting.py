@@ -109,6 +109,16 @@ def test_a_cache_hit_is_a_request_that_costs_nothing(base: str, stage: Stage, pa
     assert counted(stage, row) == {"requests": 2, "tokens": TOKENS, "cost": COST}
 
 
+def test_another_tenants_requests_do_not_count(base: str, stage: Stage, payer: Any, tenant_b: Any) -> None:
+    row, _ = payer
+    whole = Quota.objects.create(tenant=stage.tenant, metric="tokens", window="hour", limit=PLENTY)
+    theirs = stage.route(says("elsewhere"), tenant=tenant_b)
+    assert stage.ask(base, theirs, key=stage.key(tenant_b)).status_code == 200
+    assert counted(stage, row) == {"requests": 0, "tokens": 0, "cost": 0}
+    assert settled(whole) == 0
+    whole.delete()
+
+
 def test_who_is_refused_by_a_quota_pays_nothing(base: str, stage: Stage, payer: Any) -> None:
     row, key = payer
     model = stage.route(says("once"))
@@ -155,7 +165,7 @@ def test_a_deployments_limit_sends_the_rest_to_the_next(base: str, stage: Stage)
     assert [one.headers["x-relay-model"][-1] for one in answers] == ["0", "0", "1", "1"]
     trace = stage.trace(answers[-1])
     passed = [one for one in trace.decision_trace_json if one["step"] == "quota"]
-    assert passed[0]["subject"] == f"{model}-0" and "2 of 2 requests a month" in passed[0]["why"]
+    assert passed[0]["subject"] == f"{model}-0" and "of its 2 requests a month" in passed[0]["why"]
     assert trace.outcome == "ok" and len(trace.attempts_json) == 1
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -69,9 +70,35 @@ async def server() -> AsyncIterator[Server]:
         yield Server(client)
 
 
+class Cable:
+    """Between a process and Redis. Once it is to be cut, the next reply is lost with its connection."""
+
+    def __init__(self) -> None:
+        self.cut = False
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        parts = urlsplit(URL)
+        back, forth = await asyncio.open_connection(parts.hostname, parts.port)
+        sending = asyncio.create_task(self._copy(reader, forth))
+        try:
+            while (data := await back.read(65_536)) and not self.cut:
+                writer.write(data)
+                await writer.drain()
+            self.cut = False
+        finally:
+            sending.cancel()
+            writer.close()
+            forth.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+
+
 @asynccontextmanager
-async def process(server: Server, rebuild: Callable[[], Any] | None = None) -> AsyncIterator[Ledger]:
-    trips = Trips(URL)
+async def process(server: Server, rebuild: Callable[[], Any] | None = None, url: str = URL) -> AsyncIterator[Ledger]:
+    trips = Trips(url)
     try:
         yield Ledger(trips, rebuild or server.open)
     finally:
@@ -178,6 +205,20 @@ async def test_a_hold_that_is_sent_twice_holds_once_and_says_the_same(server: Se
         again, _ = await ledger.hold(account(), hold, time.time())
     assert (first.chosen, again.chosen) == (1, 1)
     assert [await server.used(limit) for limit in (caller, spent, next_one)] == [(0, 1), (0, 1), (0, 1)]
+
+
+async def test_a_connection_that_breaks_before_the_reply_does_not_hold_twice(server: Server) -> None:
+    limit, cable = limit_of(), Cable()
+    between = await asyncio.start_server(cable.carry, "127.0.0.1", 0)
+    parts_of_url = urlsplit(URL)
+    port = between.sockets[0].getsockname()[1]
+    url = parts_of_url._replace(netloc=f":{parts_of_url.password}@127.0.0.1:{port}").geturl()
+    async with between, process(server, url=url) as ledger:
+        await take(ledger, parts(limit))
+        cable.cut = True
+        await take(ledger, parts(limit))
+    assert not cable.cut, "a reply was lost"
+    assert await server.used(limit) == (0, 2)
 
 
 @pytest.mark.parametrize("happened", [True, False])
