@@ -49,12 +49,11 @@ async def _look(ledger: Ledger, snapshot: Snapshot, board: EvidenceBoard, now: f
 def tell(board: EvidenceBoard, left: tuple[Left, ...], now: float) -> Left:
     """The planner hears of the tightest limit of a deployment: a share, since all tenants see why a plan was made, and
     the count is of all of them together. What a minute still allows is a rate, not a quota: it is over or it is not."""
-    tightest = shown = min(left, key=lambda item: item.share)
+    tightest = min(left, key=lambda item: item.share)
     until = 0.0 if tightest.share else now + tightest.resets_in_s
-    if tightest.share:
-        lasting = [item for item in left if item.limit.window != "minute"]
-        shown = min(lasting, key=lambda item: item.share, default=tightest)
-    limit = shown.limit
-    share = 1.0 if tightest.share and limit.window == "minute" else shown.share
-    board.quota(limit.deployment, share, f"{share:.0%} of {limit.limit:,} {limit.words} left", until)
+    shown = min((item for item in left if item.limit.window != "minute"), key=lambda item: item.share, default=tightest)
+    share = 1.0 if shown.limit.window == "minute" else shown.share
+    said = tightest if until else shown
+    why = f"{said.share:.0%} of {said.limit.limit:,} {said.limit.words} left"
+    board.quota(said.limit.deployment, share, why, until)
     return tightest

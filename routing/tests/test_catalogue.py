@@ -115,7 +115,7 @@ def test_the_values_fit_together() -> None:
 
 def test_paths_and_shares_are_seeded_and_a_path_that_is_taken_stays(policy: Policy) -> None:
     Route.objects.create(name=unique("mine"), path="3b", policy=policy)
-    seed_catalogue(policy, {})
+    seed_catalogue({"demo": policy, "auto": policy}, {})
     paths = dict(Route.objects.filter(tenant=None).values_list("name", "path"))
     assert (paths["1b"], paths["3b"], paths["auto"]) == ("1b", "", "")
     split = Route.objects.get(tenant=None, name="ab-test")
