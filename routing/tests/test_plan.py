@@ -21,6 +21,7 @@ from routing.core.plan import (
 )
 from routing.core.policy import BucketLimit, Canary, Hours, PolicyDocument, Rule, Settings, When
 from routing.core.request import InvalidRequest
+from routing.core.split import Split
 from routing.core.strategies import STRATEGIES, resting
 from routing.core.tasks import TASKS
 from routing.tests.cases import CANDIDATES, ENVIRONMENTS, EVIDENCES, NAMES
@@ -315,3 +316,40 @@ def test_a_price_is_rounded_up() -> None:
     assert cost_microusd(candidate, 1, 0) == 1
     assert cost_microusd(candidate, 1000, 1000) == 750
     assert cost_microusd(replace(candidate, price_in=0, price_out=0), 10**6, 10**6) == 0
+
+
+def _split(arm: str, order: tuple[str, ...] | None = None, output: int | None = None) -> ExecutionPlan:
+    document = PolicyDocument(
+        buckets={},
+        profiles={"precise": {"temperature": 0.2}},
+        defaults=Settings(candidates=order, decoding="precise"),
+        rules=(),
+    )
+    split = Split({"a": 70, "b": 30}, "key", 0.5, arm) if arm else None
+    features = Features("m", "web", 10, output, split=split)
+    candidates = [Candidate(name, "p", name, 8192) for name in ("a", "b", "c")]
+    return make_plan(ActivePolicy("p", 1, document), features, {}, candidates, {}, Clock(NOW, {"UTC": 0}))
+
+
+@pytest.mark.parametrize("order", [None, ("c", "b", "a")])
+def test_the_arm_of_a_split_is_asked_first_whatever_orders_the_others(order: tuple[str, ...] | None) -> None:
+    plain, plan = _split("", order), _split("b", order)
+    others = [item for item in plain.attempts if item.deployment != "b"]
+    assert [item.deployment for item in plan.attempts] == ["b", *(item.deployment for item in others)]
+    assert (plain.arm, plan.arm) == ("", "b")
+    assert "Split 70/30, by key: a draw of 0.500 is the arm b." in [reason.why for reason in plan.reasons]
+
+
+def test_arms_never_share_a_cached_answer() -> None:
+    """Nor does an arm share it with a route that asks the same deployments in the same order without a split."""
+    assert len({_split("a").signature, _split("b").signature, _split("").signature}) == 3
+
+
+def test_an_arm_that_the_policy_does_not_name_is_passed_over() -> None:
+    plan = _split("a", ("c", "b"))
+    assert [item.deployment for item in plan.attempts] == ["c", "b"]
+    assert [reason.outcome for reason in plan.reasons if reason.step == "split"] == ["passed over"]
+
+
+def test_where_nothing_is_generated_no_decoding_is_applied() -> None:
+    assert _split("", output=0).params == {} and _split("", output=1).params == {"temperature": 0.2}

@@ -14,6 +14,7 @@ from routing.core.request import (
     Called,
     ChatRequest,
     InvalidRequest,
+    checked_key,
     parse_cache_header,
     parse_chat,
     prompt_line,
@@ -178,3 +179,11 @@ def test_the_prompt_line_is_the_start_of_the_last_user_message() -> None:
     assert prompt_line({"messages": [{"role": "user", "content": "x " * 5000}]}) == ("x " * 100)
     assert prompt_line({"messages": [{"role": "system", "content": "x"}]}) == ""
     assert prompt_line(ChatRequest.unreadable(Called("r")).body) == ""
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "schön", "a\nb"])
+def test_an_idempotency_key_that_cannot_be_one_is_refused(key: str) -> None:
+    assert checked_key("order-17") == "order-17" and checked_key("") == ""
+    with pytest.raises(InvalidRequest) as refused:
+        checked_key(key)
+    assert refused.value.param == "Idempotency-Key"
