@@ -59,11 +59,14 @@ class OwnStack:
         self.manage("migrate_schemas", "-v0")
         self.manage("seed", "-v0")
         self.free, self.limited = self.manage("shell", "-v0", "-c", self._setup).split()[-2:]
-        self._start(self._python("lanes", "manage.py", "runworker", "lanes"), lambda: True)
+        self.start_lanes()
         self._start(self._python("writer", "manage.py", "trace_writer"), lambda: True)
         for number in range(len(self.web_ports)):
             self.start_web(number)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.web_ports[0]}", timeout=20)
+
+    def start_lanes(self) -> None:
+        self._start(self._python("lanes", "manage.py", "runworker", "lanes"), lambda: True)
 
     def start_web(self, number: int) -> None:
         port = self.web_ports[number]

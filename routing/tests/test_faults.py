@@ -52,6 +52,8 @@ def test_the_lane_worker_killed(own: OwnStack) -> None:
         assert answer.status_code == 200
         return eventually(lambda: own.scheduled(answer.headers["x-relay-trace-id"]))["decided_by"]
 
+    own.kill("lanes")  # it ends when it loses Redis, and is started again by whoever looks after it
+    own.start_lanes()
     eventually(lambda: decided_by() == "in-process", within_s=20)
     own.kill("lanes")
     eventually(lambda: decided_by() == "last-share", within_s=20)
