@@ -22,6 +22,7 @@ from tenants.usage import Use, uses
 
 UNITS = {Quota.Metric.REQUESTS: "requests", Quota.Metric.TOKENS: "tokens"}
 NEARLY = 80  # percent from which a meter warns
+CENT = 10_000  # micro-dollars
 
 
 class QuotaChangeList(TenantChangeList):
@@ -152,5 +153,5 @@ class QuotaAdmin(TenantOwnedAdmin):
 
 def amount(quota: Quota, number: int) -> str:
     if quota.metric == Quota.Metric.COST:
-        return f"${number / 1_000_000:,.2f}"
+        return f"${number / 1_000_000:,.{2 if number >= CENT or not number else 6}f}"
     return f"{number:,} {UNITS[Quota.Metric(quota.metric)]}"

@@ -84,6 +84,9 @@ class OwnStack:
     def start_valkey(self) -> None:
         self._start(valkey.program(self._directory, self._redis_port, PASSWORD), lambda: valkey.ready(self.redis_url))
 
+    def start_lanes(self) -> None:
+        self._start(self._python("lanes", "manage.py", "runworker", "lanes"), lambda: True)
+
     def start_web(self, number: int) -> None:
         port = self.web_ports[number]
         web = ("-m", "uvicorn", "relay_project.asgi:application", "--port", str(port), "--log-level", "error")
