@@ -10,7 +10,6 @@ from typing import Any
 
 from caching.claims import Claim
 from caching.exact import Stored
-from caching.semantic import Lookup
 from routing import answers
 from routing.core.plan import Candidate, ExecutionPlan
 from routing.core.request import ChatRequest
@@ -21,15 +20,10 @@ from routing.providers.base import NOT_REACHED, ProviderError
 from routing.snapshot import RouteEntry
 from scheduling.client import Grant, QueueFull
 from tenants.auth import Caller
-from tenants.core.spend import Left, Spend, as_duration, nearest
+from tenants.core.spend import Left, Spend
 from tenants.holds import Account
-from traces.draft import TraceDraft
+from traces.draft import SpanKind, TraceDraft
 
-SEEN_BEFORE = {
-    "exact": "The same request was answered before",
-    "semantic": "A question alike was answered before",
-    "replay": "The first request with this Idempotency-Key was answered",
-}
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it
 
 NO_CHARGE = {"requests": 0, "tokens": 0, "cost": 0, "neurons": 0}
@@ -119,7 +113,7 @@ class Exchange:
         draft.plan_json = plan.as_json()
         draft.decision_trace_json += plan.decision_trace()
         draft.reason = f"Rule {plan.rule}" if plan.rule else "Policy defaults"
-        self._span("Choose route", "decision", started, clock, policy=f"{plan.policy} v{plan.policy_version}")
+        self.span("Choose route", "decision", started, clock, policy=f"{plan.policy} v{plan.policy_version}")
 
     def passed(self, left: tuple[Left, ...]) -> None:
         """The caller's limits let it through: from here on it counts as one request."""
@@ -131,69 +125,6 @@ class Exchange:
 
     def passed_over(self, candidate: Candidate, why: str) -> None:
         self.draft.step("quota", candidate.deployment, "passed over", why)
-
-    # --- seen before? --------------------------------------------------------------------------------------------
-
-    def exact_missed(self, outcome: str, why: str, started: float, clock: float) -> None:
-        self.draft.cache = outcome
-        self.draft.cache_json = {"exact": outcome, "semantic": "off", "why": why}
-        self.draft.step("cache", "exact", outcome, why)
-        if outcome == "miss":
-            self._span("Look up exact cache", "cache", started, clock, outcome=outcome)
-
-    def semantic_skipped(self, why: str) -> None:
-        self.draft.cache_json = {**(self.draft.cache_json or {}), "semantic": "skipped", "why": why}
-        self.draft.step("cache", "semantic", "skipped", why)
-
-    def semantic_found(self, found: Lookup, started: float, clock: float) -> None:
-        """What the lookup saw, hit or not."""
-        entry = found.entry
-        self.draft.cache = "miss"
-        self.draft.cache_json = {
-            **(self.draft.cache_json or {}),
-            "semantic": found.outcome,
-            "similarity": found.similarity,
-            "threshold": found.threshold,
-            "refused_because": found.refused_because,
-            "question": entry.question if entry else None,
-            "entry_id": str(entry.id) if entry else None,
-            "source_trace": str(entry.source_trace) if entry else None,
-            "expires_at": entry.expires_at if entry else None,
-        }
-        self._span("Look up semantic cache", "cache", started, clock, outcome=found.outcome)
-        if found.outcome == "near":
-            needed = f"The closest question is {found.similarity or 0:.3f} alike; {found.threshold:g} is needed."
-            # The guard's reason may quote the prompt, so it stays in cache_json, which is redacted where it must be.
-            self.draft.step("cache", "semantic", "near", "The guard refused it." if found.refused_because else needed)
-        elif found.outcome == "miss":
-            self.draft.step("cache", "semantic", "miss", "Nothing alike is stored in this scope.")
-
-    def cached(self, kind: str, stored: Stored, *, started: float, clock: float, now: float) -> None:
-        """A hit: where the answer came from. No provider was called, so ``backend_latency_ms`` stays null."""
-        draft = self.draft
-        draft.outcome, draft.status, draft.cache = "cached", 200, kind
-        draft.model, draft.deployment = stored.model, stored.deployment
-        draft.tokens_in, draft.tokens_out, draft.usage_source = stored.tokens_in, stored.tokens_out, "cache"
-        draft.saved_microusd = stored.cost_microusd
-        draft.response_json = self.kind.recorded_hit(stored.answer)
-        why = SEEN_BEFORE[kind]
-        draft.reason = why
-        draft.cache_json = {
-            "semantic": "off",
-            **(draft.cache_json or {}),
-            kind: "hit",
-            "why": f"{why}.",
-            "source_trace": stored.trace_id,
-            "policy": stored.policy,
-            "policy_version": stored.policy_version,
-            "created_at": stored.created_at,
-            "age_s": round(max(0.0, now - stored.created_at), 1),
-        }
-        draft.step("cache", kind, "hit", f"{why}.")
-        if kind == "exact":
-            self._span("Look up exact cache", "cache", started, clock, outcome="hit")
-        elif kind == "replay":
-            self._span("Wait for the first answer", "waiting", started, clock)
 
     # --- asked ---------------------------------------------------------------------------------------------------
 
@@ -211,7 +142,7 @@ class Exchange:
         )
         if grant.queue_wait_ms >= 1:
             name = f"Wait in {self.draft.lane} lane"
-            self._span(name, "waiting", started, started + grant.queue_wait_ms / 1000, pool=candidate.deployment)
+            self.span(name, "waiting", started, started + grant.queue_wait_ms / 1000, pool=candidate.deployment)
         self.draft.step("admission", candidate.deployment, grant.decision, grant.reason)
 
     def turned_away(self, candidate: Candidate, error: QueueFull, started: float, clock: float) -> None:
@@ -296,7 +227,7 @@ class Exchange:
             why = self._lost(candidate) if self.winner else "The client went away."
         draft.step("attempt", candidate.deployment, outcome, why)
         name = f"Attempt {self.tries}: {candidate.deployment}"
-        parent = self._span(name, "upstream", started, clock, outcome=outcome, code=error.code if error else None)
+        parent = self.span(name, "upstream", started, clock, outcome=outcome, code=error.code if error else None)
         if self.served is candidate:
             self.attempt_started = None
             if outcome != "failed" or self.events:
@@ -410,37 +341,7 @@ class Exchange:
         """What every log line about this request carries."""
         return {"request_id": self.request.request_id, "trace_id": self.draft.id, "tenant": self.caller.tenant}
 
-    def headers(self, clock: float) -> dict[str, str]:
-        """What every reply says of its own making."""
-        draft = self.draft
-        asked = [item["duration_ms"] for item in draft.attempts_json if item["outcome"] != "cancelled"]
-        waited = (draft.queue_wait_ms or 0.0) + sum(asked)
-        if self.attempt_started is not None:
-            waited += (clock - self.attempt_started) * 1000
-        headers = {
-            "x-request-id": self.request.request_id,
-            "x-relay-trace-id": draft.id,
-            "x-relay-cache": draft.cache if draft.cache in SEEN_BEFORE else "miss",
-            "x-relay-overhead-ms": f"{max(0.0, draft.since_start(clock) - waited):.1f}",
-        }
-        if self.plan is not None:
-            headers["x-relay-policy"] = f"{self.plan.policy}@{self.plan.policy_version}"
-            headers["x-relay-lane"] = self.plan.lane
-            headers["x-relay-queue-ms"] = f"{draft.queue_wait_ms or 0.0:.1f}"
-        if draft.model:
-            headers["x-relay-model"] = draft.model
-            headers["x-relay-provider"] = draft.provider or "cache"
-        for metric in ("requests", "tokens"):
-            item = nearest(self.left, metric)
-            if item is not None:
-                headers[f"x-ratelimit-limit-{metric}"] = str(item.limit.limit)
-                headers[f"x-ratelimit-remaining-{metric}"] = str(max(0, item.limit.limit - item.used))
-                headers[f"x-ratelimit-reset-{metric}"] = as_duration(item.resets_in_s)
-        passed = [item.said for item in self.left if not item.limit.hard and item.used > item.limit.limit]
-        if passed:
-            headers["x-relay-quota-warning"] = "; ".join(passed)
-        return headers
-
-    def _span(self, name: str, kind: Any, started: float, clock: float, **detail: Any) -> int:
+    def span(self, name: str, kind: SpanKind, started: float, clock: float, **detail: Any) -> int:
+        """Add a step to the timeline; its id."""
         draft = self.draft
         return draft.span(name, kind, draft.since_start(started), (clock - started) * 1000, **detail)

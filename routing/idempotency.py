@@ -5,6 +5,7 @@ import contextlib
 
 from caching.claims import LEASE_S, Claim, claim_of
 from caching.exact import Stored
+from routing import seen
 from routing.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from routing.exchange import Exchange
 from routing.runtime import Runtime
@@ -28,7 +29,7 @@ async def earlier_answer(runtime: Runtime, exchange: Exchange) -> Stored | None:
         if not same:
             raise IdempotencyKeyReused
         if stored is not None:
-            exchange.cached("replay", stored, started=started, clock=runtime.clock(), now=runtime.now())
+            seen.cached(exchange, "replay", stored, started=started, clock=runtime.clock(), now=runtime.now())
             return stored
         if runtime.clock() - started > PATIENCE_S:
             raise IdempotencyKeyInUse

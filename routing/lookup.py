@@ -9,6 +9,7 @@ from caching.core.keys import exact_key, semantic_scope, semantic_text
 from caching.embedders import embedder
 from caching.exact import Stored, get_command, parse
 from caching.semantic import Lookup
+from routing import seen
 from routing.answers import usage_of
 from routing.core.plan import Candidate, cost_microusd
 from routing.core.usage import Asked, choices_of, most
@@ -47,7 +48,9 @@ async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Store
             raise  # what may still be spent is not known: refuse
         exchange.uncounted = True
         exchange.passed(())
-        exchange.exact_missed("off", "The state store is away, so the cache was not asked.", started, runtime.clock())
+        seen.exact_missed(
+            exchange, "off", "The state store is away, so the cache was not asked.", started, runtime.clock()
+        )
         return None
     except QuotaSpent as error:
         exchange.left = error.left
@@ -59,9 +62,9 @@ async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Store
     stored = parse(raw, now=now, max_age_s=request.cache.max_age_s)
     if stored is None:
         why = "Nobody asked this before, or its time is over." if commands else _why_off(exact)
-        exchange.exact_missed("miss" if commands else "off", why, started, runtime.clock())
+        seen.exact_missed(exchange, "miss" if commands else "off", why, started, runtime.clock())
         return None
-    exchange.cached("exact", stored, started=started, clock=runtime.clock(), now=now)
+    seen.cached(exchange, "exact", stored, started=started, clock=runtime.clock(), now=now)
     return stored
 
 
@@ -100,7 +103,7 @@ async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | No
     text = semantic_text(request.body) if plan.cache.semantic and caller.keep_content else None
     if text is None or not request.cache.lookup:
         if plan.cache.semantic:
-            exchange.semantic_skipped(_why_skipped(exchange, text))
+            seen.semantic_skipped(exchange, _why_skipped(exchange, text))
         return None
     started = runtime.clock()
     scope = semantic_scope(
@@ -108,18 +111,20 @@ async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | No
     )
     vector = await embedder().embed_text(text)
     if vector is None:
-        exchange.semantic_skipped("The question is too long to compare by meaning, or too many wait to be compared.")
+        seen.semantic_skipped(
+            exchange, "The question is too long to compare by meaning, or too many wait to be compared."
+        )
         return None
     exchange.question = SemanticQuestion(scope, text, vector)
     now = runtime.now()
     found = await runtime.semantic.lookup(
         schema=caller.schema, scope=scope, text=text, vector=vector, threshold=plan.cache.threshold, now=now
     )
-    exchange.semantic_found(found, started, runtime.clock())
+    seen.semantic_found(exchange, found, started, runtime.clock())
     if found.outcome != "hit" or found.entry is None or _too_old(found, request.cache.max_age_s, now):
         return None
     stored = _stored_from(exchange, found)
-    exchange.cached("semantic", stored, started=started, clock=runtime.clock(), now=now)
+    seen.cached(exchange, "semantic", stored, started=started, clock=runtime.clock(), now=now)
     runtime.background(runtime.semantic.touch(schema=caller.schema, entry=found.entry.id, now=now))
     return stored
 

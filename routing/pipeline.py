@@ -18,6 +18,7 @@ from routing.core.request import ChatRequest
 from routing.core.sse import DONE, frame
 from routing.errors import describe
 from routing.exchange import Exchange, Head
+from routing.headers import headers_of
 from routing.idempotency import earlier_answer
 from routing.lookup import look_up
 from routing.planning import plan_request
@@ -74,7 +75,7 @@ async def _flow(runtime: Runtime, exchange: Exchange) -> AsyncGenerator[Head | b
         raise
     except Exception as error:
         await runtime.refuse(exchange, describe(error))
-        raise Refused(error, exchange.headers(runtime.clock())) from error
+        raise Refused(error, headers_of(exchange, runtime.clock())) from error
 
 
 async def _whole(
@@ -112,7 +113,7 @@ async def _streamed(
 
 
 def _head(runtime: Runtime, exchange: Exchange) -> Head:
-    return Head(200, (EVENTS if exchange.request.stream else JSON) | exchange.headers(runtime.clock()))
+    return Head(200, (EVENTS if exchange.request.stream else JSON) | headers_of(exchange, runtime.clock()))
 
 
 def _rendered(runtime: Runtime, exchange: Exchange, answer: bytes) -> bytes:

@@ -9,6 +9,7 @@ from routing import pipeline
 from routing.core.request import Called, ChatRequest, InvalidRequest, checked_key, parse_cache_header
 from routing.errors import ErrorReply, describe
 from routing.exchange import Head
+from routing.headers import headers_of
 from routing.kinds import KINDS
 from routing.pipeline import JSON, Reply
 from routing.runtime import Runtime
@@ -56,7 +57,7 @@ async def answer(runtime: Runtime, endpoint: Endpoint, headers: Headers, read_bo
         reply = describe(error)
         exchange = runtime.begin(caller, ChatRequest.unreadable(Called(request_id, endpoint.kind, endpoint.path)))
         await runtime.refuse(exchange, reply)
-        return error_reply(reply, exchange.headers(runtime.clock()))
+        return error_reply(reply, headers_of(exchange, runtime.clock()))
     try:
         return await pipeline.complete(runtime, caller, request)
     except pipeline.Refused as refused:

@@ -7,7 +7,7 @@ from routing.core.candidate import Candidate, cost_microusd
 from routing.core.reason import Reason
 from routing.core.request import InvalidRequest
 from routing.core.scoring import Facts, Points, Wanted
-from routing.core.strategies import Circumstances, Ranked, known_of, order, resting
+from routing.core.strategies import Circumstances, Order, Ranked, known_of, order, resting
 
 
 class Verdict(NamedTuple):
@@ -68,7 +68,7 @@ def judge(
         _check_context(candidates, given.wanted)
     chosen = order(alive, given)
     if chosen.why:
-        reasons.append(Reason("strategy", given.settings.strategy, chosen.arm or "no arm", chosen.why))
+        reasons.append(_drawn(given, chosen))
     rests = [resting(one.known, now) for one in chosen.ranked]
     usable = [(one, "") for one, rest in zip(chosen.ranked, rests, strict=True) if not rest]
     behind = [(one, rest) for one, rest in zip(chosen.ranked, rests, strict=True) if rest]
@@ -76,6 +76,12 @@ def judge(
     for item, why in out:
         verdicts.append(Verdict(item, 0, "ruled out", why, _est_cost(item, given.wanted), known_of(item, given).p95_ms))
     return tuple(verdicts), chosen.arm
+
+
+def _drawn(given: Circumstances, chosen: Order) -> Reason:
+    if given.split is None:
+        return Reason("strategy", given.settings.strategy, chosen.arm or "no arm", chosen.why)
+    return Reason("split", given.split.arm, "chosen" if chosen.arm else "passed over", chosen.why)
 
 
 def _placed(one: Ranked, rest: str, position: int, given: Circumstances) -> Verdict:

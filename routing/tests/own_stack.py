@@ -92,9 +92,6 @@ class OwnStack:
         web = ("-m", "uvicorn", "relay_project.asgi:application", "--port", str(port), "--log-level", "error")
         self._start(self._python(f"web{number}", *web), lambda: self._answers(port, "/v1/readyz"))
 
-    def start_lanes(self) -> None:
-        self._start(self._python("lanes", "manage.py", "runworker", "lanes"), lambda: True)
-
     def kill(self, name: str) -> None:
         """No chance to tidy up. PostgreSQL's first process is asked to kill the others, which would outlive it."""
         _, process = self._running.pop(name)

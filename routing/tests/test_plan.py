@@ -328,7 +328,7 @@ def _split(arm: str, order: tuple[str, ...] | None = None, output: int | None = 
     split = Split({"a": 70, "b": 30}, "key", 0.5, arm) if arm else None
     features = Features("m", "web", 10, output, split=split)
     candidates = [Candidate(name, "p", name, 8192) for name in ("a", "b", "c")]
-    return make_plan(ActivePolicy("p", 1, document), features, {}, candidates, {}, Clock(NOW, {"UTC": 0}))
+    return make_plan(ActivePolicy("p", 1, document), features, {}, candidates, {}, Surroundings(NOW, {"UTC": 0}))
 
 
 @pytest.mark.parametrize("order", [None, ("c", "b", "a")])
