@@ -11,7 +11,11 @@ from relay_project.embedded.state import CHECKOUT
 
 READ = re.compile(r"""(?:\benv\.\w+|os\.environ(?:\.get)?)[(\[]\s*["']([A-Z][A-Z0-9_]+)["']""")
 NOT_OURS = {"DJANGO_SETTINGS_MODULE", "OPENBLAS_NUM_THREADS"}  # set by the code itself
-READ_BY_OTHERS = {"WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR"}  # uvicorn, prometheus_client
+READ_BY_OTHERS = {
+    "WEB_CONCURRENCY",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "CLOUDFLARE_ACCOUNT_ID",
+}  # uvicorn, prometheus_client, seed
 DEVELOPMENT = {"RELAY_DEBUG", "RELAY_DEV_OPEN_TENANT", "RELAY_EMBEDDED_LLM_URL"}
 PROVIDER_KEY = re.compile(r"[A-Z0-9_]+_API_KEY")
 

@@ -42,7 +42,7 @@ class Scene:
         slowly = says("here", "and", "there", gap_s=0.05)
         fake.scripts.update({self.patient: self._says_one_word_and_waits, self.quick: slowly})
         with transaction.atomic():
-            provider = Provider.objects.create(slug=unique("fake"), name="Fake", base_url=fake.url)
+            provider = Provider.objects.create(slug=unique("fake"), name="Fake", base_url=fake.url, allow_private=True)
             policy = import_policy(tenant=tenant, slug=unique("plain"), text=NO_CACHE, activated=True)[0].policy
             for name in (self.patient, self.quick):
                 route = Route.objects.create(tenant=tenant, name=name, policy=policy)

@@ -48,8 +48,10 @@ def choices_of(body: Mapping[str, Any]) -> int:
 
 def most(candidate: Candidate, tokens_in: int, tokens_out: int) -> Spend:
     """What to hold: at three bytes a token instead of four a prompt is rarely more, whatever its script. What it is
-    more all the same can pass a limit, by the requests that are under way at that moment."""
-    return spend_of(candidate, tokens_in * 4 // 3 + TEMPLATE_TOKENS, tokens_out)
+    more all the same can pass a limit, by the requests that are under way at that moment. Where nothing is generated
+    (embeddings) there is no template."""
+    template = TEMPLATE_TOKENS if tokens_out else 0
+    return spend_of(candidate, tokens_in * 4 // 3 + template, tokens_out)
 
 
 def spend_of(candidate: Candidate, tokens_in: int, tokens_out: int) -> Spend:

@@ -164,8 +164,8 @@ def test_a_deployments_limit_sends_the_rest_to_the_next(base: str, stage: Stage)
     answers = [stage.ask(base, model) for _ in range(4)]
     assert [one.headers["x-relay-model"][-1] for one in answers] == ["0", "0", "1", "1"]
     trace = stage.trace(answers[-1])
-    passed = [one for one in trace.decision_trace_json if one["step"] == "quota"]
-    assert passed[0]["subject"] == f"{model}-0" and "of its 2 requests a month" in passed[0]["why"]
+    [spent] = [one for one in trace.plan_json["candidates"] if one["deployment"] == f"{model}-0"]
+    assert spent["position"] == 2 and "0% of 2 requests a month left" in spent["why"]
     assert trace.outcome == "ok" and len(trace.attempts_json) == 1
 
 
@@ -186,7 +186,9 @@ def test_connection_refused_gives_all_back(base: str, stage: Stage) -> None:
     model = stage.route(says("never"), says("second"))
     limit(stage, model, requests=PLENTY)
     with transaction.atomic():
-        dead = Provider.objects.create(slug=f"{model}-dead", name="Dead", base_url="http://127.0.0.1:9/v1")
+        dead = Provider.objects.create(
+            slug=f"{model}-dead", name="Dead", base_url="http://127.0.0.1:9/v1", allow_private=True
+        )
         Deployment.objects.filter(slug=f"{model}-0").update(provider=dead)
     answer: Any = eventually(
         lambda: one if (one := stage.ask(base, model)).headers["x-relay-model"][-1] == "1" else None

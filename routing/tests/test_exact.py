@@ -46,6 +46,7 @@ print(key)
 COUNTERS_OF = """
 SELECT metric, metric, 'q' || id FROM tenants_quota WHERE api_key_id = (SELECT id FROM tenants_apikey WHERE name = %s)
 UNION SELECT 'deployment', metric, 'd' || id FROM routing_deploymentlimit
+WHERE deployment_id = (SELECT id FROM routing_deployment WHERE slug = 'mock-fast')
 """
 COLUMNS = {"requests": "charged_requests", "tokens": "charged_tokens", "cost": "cost_microusd"}
 PLENTY = 10**12
