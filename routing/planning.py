@@ -8,10 +8,11 @@ from routing.core.features import Features
 from routing.core.plan import ActivePolicy, Surroundings, make_plan
 from routing.core.request import ANY_MODEL, InvalidRequest
 from routing.core.split import Split, draw_of, split_of, sticks_to
+from routing.core.strategies import STRATEGIES
 from routing.core.tasks import task_of
 from routing.exchange import Exchange
 from routing.runtime import Runtime
-from routing.snapshot import ModelNotFound, RouteEntry, Snapshot
+from routing.snapshot import ModelNotFound, PolicyNotFound, RouteEntry, Snapshot
 
 
 def plan_request(runtime: Runtime, exchange: Exchange) -> None:
@@ -50,7 +51,18 @@ def _chosen(snapshot: Snapshot, exchange: Exchange) -> tuple[RouteEntry, ActiveP
     else:
         entry, policy = _any_route(snapshot, exchange)
     exchange.routed(entry)
-    return entry, snapshot.policy(caller, request.policy) if request.policy else policy
+    return entry, _named(snapshot, exchange, policy) if request.policy else policy
+
+
+def _named(snapshot: Snapshot, exchange: Exchange, policy: ActivePolicy) -> ActivePolicy:
+    """The policy that the client named, or the route's with the strategy that it named. Raises PolicyNotFound."""
+    name = exchange.request.policy
+    try:
+        return snapshot.policy(exchange.caller, name)
+    except PolicyNotFound:
+        if name not in STRATEGIES:
+            raise
+        return policy.with_strategy(name)
 
 
 def _any_route(snapshot: Snapshot, exchange: Exchange) -> tuple[RouteEntry, ActivePolicy]:

@@ -62,7 +62,10 @@ _INFER_REQUEST = {
     "additionalProperties": False,
     "properties": {
         "prompt": {"type": "string", "minLength": 1},
-        "policy": {"type": "string", "description": "One of your policies; the route's if left out."},
+        "policy": {
+            "type": "string",
+            "description": "One of your policies, or a strategy such as cheapest for the route's own; the route's as it is if left out.",
+        },
         "max_tokens": _MAX_TOKENS,
         "model": {"type": "string", "description": "A name of GET /v1/models; the route “auto” if left out."},
     },

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -94,6 +94,13 @@ class ActivePolicy:
     def __post_init__(self) -> None:
         settings = tuple(apply(self.document.defaults, rule.then) for rule in self.document.rules)
         object.__setattr__(self, "by_rule", settings)
+
+    def with_strategy(self, strategy: str) -> "ActivePolicy":
+        """The same policy, whose candidates are ordered in another way whatever rule matches."""
+        document = self.document
+        rules = tuple(replace(rule, then={**rule.then, "strategy": strategy}) for rule in document.rules)
+        defaults = replace(document.defaults, strategy=strategy)
+        return ActivePolicy(self.slug, self.version, replace(document, defaults=defaults, rules=rules))
 
 
 def make_plan(

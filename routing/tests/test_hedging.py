@@ -52,7 +52,7 @@ def test_who_is_slow_is_overtaken_and_told_to_stop(base: str, stage: Stage, stre
     assert (trace.outcome, trace.model) == ("ok", f"{model}-1")
     read = trace.plan_json["features"]["input_tokens"]
     lost = next(one for one in trace.attempts_json if one["outcome"] == "cancelled")
-    assert lost["charged"] == {"requests": 1, "tokens": read, "cost": read}
+    assert lost["charged"] == {"requests": 1, "tokens": read, "cost": read, "neurons": 0}
     assert trace.cost_microusd == trace.tokens_in + 2 * trace.tokens_out + read
     everything_came_back(stage, base, model)
 

@@ -1,12 +1,13 @@
 """POST /v1/infer: a prompt in, a text and how it was made out. Each case through both shells."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import transaction
 
 from conftest import unique
-from routing.models import Route
+from routing.models import Deployment, Route
 from routing.services import import_policy
 from routing.tests.stage import BUCKETS, CACHE, NO_CACHE, Stage
 from routing.tests.upstream import refuses, says
@@ -59,6 +60,17 @@ def test_a_quota_holds_for_it(base: str, stage: Stage, model: str) -> None:
     assert [one.status_code for one in answers] == [200, 429]
 
 
+def test_a_strategy_may_be_named_for_the_routes_own_policy(base: str, stage: Stage) -> None:
+    model = stage.route(says("dear"), says("cheap"))
+    Deployment.objects.filter(slug=f"{model}-1").update(price_in_microusd=0, price_out_microusd=0)
+    stage.route(says("a later change"))  # and so the earlier one is known, too
+    answer = stage.post(base, "infer", model=model, prompt="hello", policy="cheapest")
+    assert answer.json()["text"] == "cheap"
+    trace = stage.trace(answer)
+    assert (trace.strategy, trace.policy) == ("cheapest", model)
+    assert stage.post(base, "infer", model=model, prompt="hello").json()["text"] == "dear"
+
+
 def test_a_policy_may_be_named(base: str, stage: Stage, model: str) -> None:
     own = unique("brief")
     text = BUCKETS + "defaults: {lane: short, max_tokens: 5, cache: {exact: false}}"
@@ -89,6 +101,17 @@ def test_another_tenants_model_is_the_same_as_none(base: str, stage: Stage, tena
     assert not stage.received(theirs)
 
 
+@pytest.fixture
+def without_auto(stage: Stage) -> Iterator[None]:
+    """The seed's route of that name is switched off meanwhile."""
+    auto = Route.objects.filter(tenant=None, name="auto")
+    auto.update(enabled=False)
+    stage.in_both(lambda at: '"auto"' not in stage.models(at, stage.key()).text)
+    yield
+    auto.update(enabled=True)
+
+
+@pytest.mark.usefixtures("without_auto")
 def test_without_a_model_the_route_auto_serves_or_the_client_must_name_one(base: str, stage: Stage) -> None:
     refused = stage.post(base, "infer", prompt="hello")
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "model")
@@ -101,7 +124,7 @@ def test_without_a_model_the_route_auto_serves_or_the_client_must_name_one(base:
         answer = stage.post(base, "infer", prompt="hello")
         assert answer.json()["text"] == "by auto" and stage.trace(answer).route == "auto"
     finally:
-        Route.objects.filter(name="auto").delete()
+        Route.objects.filter(tenant=stage.tenant, name="auto").delete()
         stage.in_both(lambda at: '"auto"' not in stage.models(at, stage.key()).text)
 
 

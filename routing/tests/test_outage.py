@@ -31,7 +31,9 @@ def unplug(model: str, candidate: int = 0) -> None:
 
 def move(model: str, candidate: int, base_url: str) -> None:
     deployment = Deployment.objects.get(slug=f"{model}-{candidate}")
-    deployment.provider = Provider.objects.create(slug=unique("elsewhere"), name="Elsewhere", base_url=base_url)
+    deployment.provider = Provider.objects.create(
+        slug=unique("elsewhere"), name="Elsewhere", base_url=base_url, allow_private=True
+    )
     deployment.save()
 
 

@@ -183,7 +183,7 @@ def soft_quotas(query: TraceQuery, left: Sequence[Left]) -> list[Problem]:
             "View quotas",
             f"{reverse('admin:tenants_quota_changelist')}?{urlencode({'tenant': query.tenant})}",
         )
-        for item in left[:2]
+        for item in sorted(left, key=lambda item: -item.used / item.limit.limit)[:2]
     ]
 
 
