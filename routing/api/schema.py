@@ -64,7 +64,7 @@ _INFER_REQUEST = {
         "prompt": {"type": "string", "minLength": 1},
         "policy": {
             "type": "string",
-            "description": "One of your policies, or a strategy such as cheapest for the route's own; the route's as it is if left out.",
+            "description": "One of your policies, or a strategy for the route’s own, such as cheapest.",
         },
         "max_tokens": _MAX_TOKENS,
         "model": {"type": "string", "description": "A name of GET /v1/models; the route “auto” if left out."},

@@ -66,6 +66,7 @@ def test_the_header_only_confirms_the_keys_tenant() -> None:
         "Bearer sk-relay-é",
         f"Bearer {KEY.text}\x00",
     ],
+    ids=["no scheme", "Basic", "no key", "an empty key", "cut", "another's", "not ASCII", "with NUL"],
 )
 def test_whatever_is_wrong_with_a_key_the_answer_is_the_same(authorization: str) -> None:
     with pytest.raises(NotAuthenticated) as refused:
