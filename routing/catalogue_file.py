@@ -15,6 +15,7 @@ import yaml
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
+from routing.core.split import problem_with
 from routing.models import Deployment, Policy, Provider, Route, RouteCandidate
 
 SECTIONS = ("providers", "deployments", "routes")
@@ -105,8 +106,8 @@ def _replace_candidates(route: Route, wanted: Any, place: str) -> list[str]:
     given = [one["share"] for one in wanted if "share" in one]
     if not all(isinstance(share, int) for share in given):
         raise CatalogueInvalid(place, "Shares are whole percents.")
-    if given and (len(given) < len(wanted) or sum(given) != 100):
-        raise CatalogueInvalid(place, "All shares together must be 100, or none be given.")
+    if problem := problem_with([one.get("share") for one in wanted]):
+        raise CatalogueInvalid(place, problem)
     steps = []
     for position, one in enumerate(wanted):
         deployment = _named(Deployment, f"{place}[{position}].deployment", slug=one.get("deployment"))

@@ -64,7 +64,8 @@ MISTAKES = {
     SOUND + "routes: {x: {policy: demo, tenant: acme}}": "routes.x.tenant: is not a field",
     SOUND + "routes: {x: {policy: demo, candidates: [sound]}}": "routes.x.candidates: must be a list of",
     SOUND + "routes: {x: {policy: demo, candidates: [{}]}}": "x.candidates[0].deployment: There is no deployment",
-    SOUND + "routes: {x: {policy: demo, candidates: [{deployment: sound, share: 70}]}}": "x.candidates: All shares",
+    SOUND
+    + "routes: {x: {policy: demo, candidates: [{deployment: sound, share: 70}]}}": "x.candidates: The shares must sum to 100",
     SOUND
     + "routes: {x: {policy: demo, candidates: [{deployment: sound, share: many}]}}": "x.candidates: Shares are whole",
     SOUND + "routes: {x: {policy: demo, candidates: [{deployment: sound}, {deployment: sound}]}}": "x.candidates[1]: ",
