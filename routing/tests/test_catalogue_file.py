@@ -65,7 +65,7 @@ MISTAKES = {
     SOUND + "routes: {x: {policy: demo, candidates: [sound]}}": "routes.x.candidates: must be a list of",
     SOUND + "routes: {x: {policy: demo, candidates: [{}]}}": "x.candidates[0].deployment: There is no deployment",
     SOUND
-    + "routes: {x: {policy: demo, candidates: [{deployment: sound, share: 70}]}}": "x.candidates: The shares must sum to 100",
+    + "routes: {x: {policy: demo, candidates: [{deployment: sound, share: 70}]}}": "x.candidates: The shares must sum",
     SOUND
     + "routes: {x: {policy: demo, candidates: [{deployment: sound, share: many}]}}": "x.candidates: Shares are whole",
     SOUND + "routes: {x: {policy: demo, candidates: [{deployment: sound}, {deployment: sound}]}}": "x.candidates[1]: ",
