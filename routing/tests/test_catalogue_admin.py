@@ -1,36 +1,20 @@
 """Providers, deployments and credentials in the console: who may what, and that nobody sees what is another's."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.test import Client
 
-from conftest import unique
+from conftest import SignIn, unique
 from routing.credentials import set_credential
 from routing.models import Credential, Deployment, Policy, Provider, Route
 from routing.services import import_policy
 from routing.tests.stage import NO_CACHE
-from tenants.models import Membership, Tenant, User
+from tenants.models import Membership, Tenant
 
 pytestmark = pytest.mark.django_db
 Role = Membership.Role
-SignIn = Callable[..., Client]
 SECRET = "sk-test-secret-0123456789-wxyz"
 TYPED = {"base_url": "https://8.8.8.8/v1", "environments": "[]", "kind": "openai_compatible", "enabled": "on"}
-
-
-@pytest.fixture
-def sign_in(tenant_a: Tenant) -> SignIn:
-    def enter(role: str | None, tenant: Tenant = tenant_a) -> Client:
-        person = User.objects.create_user(unique("person"), is_staff=True, is_superuser=role is None)
-        if role is not None:
-            Membership.objects.create(user=person, tenant=tenant, role=role)
-        client = Client()
-        client.force_login(person)
-        return client
-
-    return enter
 
 
 @pytest.fixture
