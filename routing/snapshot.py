@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from routing.core.plan import ActivePolicy, Candidate
-from routing.core.policy import PolicyInvalid
+from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, obstacle, stored_credentials
 from routing.documents import read_policy
@@ -219,10 +220,16 @@ def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
         if policy is None:
             continue
         try:
-            found[policy.tenant_id, policy.slug] = ActivePolicy(policy.slug, version.number, read_policy(version.text))
+            found[policy.tenant_id, policy.slug] = ActivePolicy(policy.slug, version.number, _document(version.text))
         except PolicyInvalid as error:  # only by SQL written by hand; the other policies must stay in force
             log.error("policy %s v%s is not valid and is not used: %s", policy.slug, version.number, error)
     return found
+
+
+@lru_cache(maxsize=2048)
+def _document(text: str) -> PolicyDocument:
+    """A version never changes, and reading it takes a millisecond; a change of any row makes all be loaded again."""
+    return read_policy(text)
 
 
 def _own_candidates(route: Route, deployments: Mapping[int, Deployment], stored: Stored) -> dict[int, Candidates]:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django_tenants.utils import tenant_context
 
 from conftest import Shells, eventually, unique
-from routing.models import Deployment, Provider, Route
+from routing.models import Deployment, Policy, Provider, Route
 from routing.services import import_policy, save_route
 from routing.tests.upstream import FakeProvider, Script
 from tenants.models import ApiKey, Quota, Tenant
@@ -34,12 +34,18 @@ class Stage:
         self.shells, self.fake, self.tenant = shells, fake, tenant
         self.http = httpx.Client(timeout=30)
         self._keys: dict[str, str] = {}
+        self._names: list[str] = []
         self._provider = Provider.objects.create(
             slug=unique("fake"), name="Fake", base_url=fake.url, allow_private=True
         )
 
     def close(self) -> None:
+        """Routes are taken away again: every server reads them all anew at each change."""
         self.http.close()
+        with transaction.atomic():
+            for routes in (Route.objects.exclude(alias_of=None), Route.objects):
+                routes.filter(name__in=self._names).delete()
+            Policy.objects.filter(slug__in=self._names).delete()
 
     def key(self, tenant: Tenant | None = None) -> str:
         """The tenant's usual key."""
@@ -73,6 +79,7 @@ class Stage:
         """A model of the tenant with these candidates in order, live in both servers when this returns. ``row``: more
         of the Route."""
         tenant, name = tenant or self.tenant, unique("model")
+        self._names.append(name)
         with transaction.atomic():
             import_policy(tenant=tenant, slug=name, text=policy, activated=True)
             route = Route(tenant=tenant, name=name, policy=tenant.policies.get(slug=name), **(row or {}))
@@ -91,6 +98,7 @@ class Stage:
     def alias(self, target: str, **row: Any) -> str:
         """Another name for a route, live in both servers when this returns. ``row``: more of the Route."""
         name = unique("alias")
+        self._names.append(name)
         route = Route(tenant=self.tenant, name=name, alias_of=Route.objects.get(name=target), **row)
         save_route(route, candidates=[])
         self.in_both(lambda base: f'"{name}"' in self.models(base, self.key()).text)
