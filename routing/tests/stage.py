@@ -72,6 +72,7 @@ class Stage:
         *scripts: Script,
         tenant: Tenant | None = None,
         policy: str = NO_CACHE,
+        provider: Provider | None = None,
         shares: Sequence[int] | None = None,
         row: dict[str, Any] | None = None,
         **deployment: Any,
@@ -83,7 +84,7 @@ class Stage:
         with transaction.atomic():
             import_policy(tenant=tenant, slug=name, text=policy, activated=True)
             route = Route(tenant=tenant, name=name, policy=tenant.policies.get(slug=name), **(row or {}))
-            deployments = self._deployments(name, scripts, deployment)
+            deployments = self._deployments(name, scripts, {"provider": provider or self._provider, **deployment})
             parts: Sequence[int | None] = shares or [None] * len(scripts)
             save_route(route, candidates=list(zip(deployments, parts, strict=True)))
         self.in_both(lambda base: f'"{name}"' in self.models(base, self.key(tenant)).text)
@@ -93,7 +94,7 @@ class Stage:
         for position, script in enumerate(scripts):
             slug = f"{name}-{position}"
             self.fake.scripts[slug] = script
-            yield Deployment.objects.create(slug=slug, provider=self._provider, model=slug, **PRICES | values)
+            yield Deployment.objects.create(slug=slug, model=slug, **PRICES | values)
 
     def alias(self, target: str, **row: Any) -> str:
         """Another name for a route, live in both servers when this returns. ``row``: more of the Route."""
