@@ -10,13 +10,21 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import tenant_context
 
+from conftest import unique
 from tenants.models import Membership, Tenant, User
+from tenants.services import create_tenant
 from traces.models import Trace
 from traces.tests.rows import make_trace
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[..., Client]
 LIST = "/admin/traces/"
+
+
+@pytest.fixture(scope="module")
+def tenant_a(committed: None) -> Tenant:
+    """Of this module's own: its pages are counted."""
+    return create_tenant(slug=unique("shop"), name="Shop")
 
 
 @pytest.fixture
