@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 from django.db import transaction
+from django.db.models import Q
 from django_tenants.utils import tenant_context
 
 from conftest import Shells, eventually, unique
@@ -43,8 +44,9 @@ class Stage:
         """Routes are taken away again: every server reads them all anew at each change."""
         self.http.close()
         with transaction.atomic():
-            for routes in (Route.objects.exclude(alias_of=None), Route.objects):
-                routes.filter(name__in=self._names).delete()
+            routes = Route.objects.filter(Q(name__in=self._names) | Q(policy__slug__in=self._names))
+            Route.objects.filter(alias_of__in=routes).delete()
+            routes.delete()
             Policy.objects.filter(slug__in=self._names).delete()
 
     def key(self, tenant: Tenant | None = None) -> str:
