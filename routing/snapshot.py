@@ -137,7 +137,7 @@ def load() -> Snapshot:
         paths={(entry.tenant_id, entry.path): entry for entry in routes if entry.path},
         policies=policies,
         targets={
-            (tenant_id, row.slug): _target(row, credential_for(row.provider, tenant_id, stored))
+            (tenant_id, row.slug): target_of(row, credential_for(row.provider, tenant_id, stored))
             for row in deployments.values()
             for tenant_id in (None, *_owners(row.provider_id, stored))
         },
@@ -289,7 +289,7 @@ def _unavailable(row: Deployment, credential: Opened) -> str:
     return obstacle(row.provider, credential)
 
 
-def _target(row: Deployment, credential: Opened) -> Target:
+def target_of(row: Deployment, credential: Opened) -> Target:
     return Target(
         deployment=row.slug,
         provider=row.provider.slug,
