@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -130,11 +130,6 @@ class ProviderAdmin(SharedAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         columns = [name for name in self.list_display if name != "models" or is_platform_staff(request)]
         return [*columns, state_column(request, self.state)]
-
-    def formfield_for_dbfield(self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "base_url":
-            kwargs["assume_scheme"] = "https"
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         enter = self.admin_site.admin_view(credential_pages.of(self, credential_pages.enter, ["GET", "POST"]))
