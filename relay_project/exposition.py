@@ -8,6 +8,7 @@ read once. Its files are read as it documents them: a JSON key ``[family, name, 
 import json
 import operator
 import os
+import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -20,9 +21,9 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 
 TOGETHER: Mapping[str, Callable[[float, float], float]] = {
-    "livesum": operator.add,
-    "livemax": max,
-    "livemin": min,
+    "sum": operator.add,
+    "max": max,
+    "min": min,
 }
 KNOWN_LINES = 50_000  # more than all series may be
 
@@ -56,9 +57,9 @@ def folded(paths: Iterable[Path]) -> str:
     families: dict[str, tuple[str, dict[str, float]]] = {}
     for path in paths:
         kind, *rest = path.stem.split("_")
-        together = TOGETHER[rest[0]] if kind == "gauge" else operator.add
+        together = TOGETHER[rest[0].removeprefix("live")] if kind == "gauge" else operator.add
         _, sums = families.setdefault("_".join((kind, *rest[:-1])), (kind, {}))
-        with suppress(FileNotFoundError):  # its process ended just now
+        with suppress(FileNotFoundError, struct.error):  # its process ended just now, or has just made it
             for key, value, _, _ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
                 known = sums.get(key)
                 sums[key] = value if known is None else together(known, value)

@@ -19,7 +19,7 @@ from relay_project.exposition import counted, folded
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 LABELS = st.fixed_dictionaries({"tenant": st.text(max_size=4), "le_like": st.sampled_from(['"', "\\", "\n", "a"])})
-KINDS = st.sampled_from(["counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin"])
+KINDS = st.sampled_from(["counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin", "gauge_max"])
 WRITTEN = st.lists(
     st.tuples(st.integers(1, 3), KINDS, LABELS, st.integers(0, 9), st.sampled_from(["0.1", "1.0", "10.0", "+Inf"])),
     max_size=12,
@@ -45,15 +45,12 @@ def test_the_dead_keep_their_counters_and_lose_their_gauges(tmp_path: Path) -> N
     for process in (LIVE, DEAD):
         write(tmp_path, process, "counter", {"tenant": "a"}, 3.0)
         write(tmp_path, process, "gauge_livesum", {"tenant": "a"}, 2.0)
+    (tmp_path / "summary_7.db").touch()  # as it is for an instant when a process makes it
     assert samples(counted(tmp_path).decode()) == {
         ("counter_total", (("tenant", "a"),)): 6.0,
         ("gauge_livesum", (("tenant", "a"),)): 2.0,
     }
-    assert {path.name for path in tmp_path.iterdir()} == {
-        f"counter_{LIVE}.db",
-        f"counter_{DEAD}.db",
-        f"gauge_livesum_{LIVE}.db",
-    }
+    assert (tmp_path / f"counter_{DEAD}.db").exists() and not (tmp_path / f"gauge_livesum_{DEAD}.db").exists()
 
 
 def test_without_a_shared_directory_a_process_speaks_for_itself() -> None:

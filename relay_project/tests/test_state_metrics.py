@@ -14,6 +14,7 @@ from conftest import unique
 from relay_project.embedded.ports import free_port
 from relay_project.env import writable_directory
 from relay_project.state_metrics import state
+from relay_project.tests.deployment import refused
 from routing.models import Deployment, DeploymentLimit, Provider
 from tenants.models import Quota
 from traces.rebuild import rebuild
@@ -71,6 +72,11 @@ def test_a_directory_that_cannot_be_written_to_stops_the_start(monkeypatch: pyte
     assert (tmp_path / "new").is_dir()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", " ")
     assert writable_directory("PROMETHEUS_MULTIPROC_DIR") is None
+
+
+def test_relay_does_not_start_with_it_and_names_the_variable() -> None:
+    said = refused({"RELAY_DEBUG": "1", "PROMETHEUS_MULTIPROC_DIR": "/dev/null/metrics"})
+    assert said.startswith("PROMETHEUS_MULTIPROC_DIR must be a directory that Relay can write to")
 
 
 def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
