@@ -4,18 +4,23 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import httpx
+import redis
 import yaml
+from django.conf import settings
 
 from relay_project.embedded.ports import free_port
 from relay_project.embedded.processes import Program, spawn, stop, wait_until
 from relay_project.embedded.state import CHECKOUT
+from routing.snapshot import limits_of_all
+from traces.rebuild import rebuild
 
 PROMETHEUS = CHECKOUT / "deploy" / "prometheus"
 GRAFANA = CHECKOUT / "deploy" / "grafana"
@@ -96,6 +101,14 @@ def prometheus(binary: str, config: Path) -> Iterator[str]:
         yield f"http://{address}"
     finally:
         stop(program, process, 10)
+
+
+def open_counters() -> None:
+    """What is used of limits is known only once a process has made the counters; this one does. It takes a thread, as
+    a rebuild closes its connection."""
+    limits = list(limits_of_all())
+    with closing(redis.Redis.from_url(settings.REDIS_URL)) as client, ThreadPoolExecutor(1) as thread:
+        thread.submit(rebuild, client, limits, grace_s=0).result()
 
 
 def _with_everything(expr: str) -> str:

@@ -30,6 +30,7 @@ from relay_project.tests.monitoring import (
     RULES,
     Backends,
     configured,
+    open_counters,
     panels,
     prometheus,
     queries,
@@ -82,6 +83,7 @@ def test_there_are_the_six_and_each_reads_well() -> None:
 
 @pytest.mark.django_db
 def test_every_name_in_a_panel_or_rule_is_one_that_somebody_exposes() -> None:
+    open_counters()
     recorded = [rule["record"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule]
     known = PROMETHEUS_OWN | {*recorded} | _exposed(state().decode()).union(*map(_exposed, BACKENDS.values()))
     for family in REGISTRY.collect():

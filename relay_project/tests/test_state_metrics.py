@@ -1,7 +1,5 @@
 """What is read when Prometheus asks: limits, the trace writer's lag, the spool."""
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +13,20 @@ from relay_project.embedded.ports import free_port
 from relay_project.env import writable_directory
 from relay_project.state_metrics import state
 from relay_project.tests.deployment import refused
+from relay_project.tests.monitoring import open_counters
 from routing.models import Deployment, DeploymentLimit, Provider
 from tenants.models import Quota
-from traces.rebuild import rebuild
 from traces.recorder import DEAD, STREAM
 
 pytestmark = pytest.mark.django_db
 
 
-def test_what_is_left_of_limits(settings: Any, tenant_a: Any) -> None:
+def test_what_is_left_of_limits(tenant_a: Any) -> None:
     Quota.objects.create(tenant=tenant_a, metric="requests", window="month", limit=1_000)
     provider = Provider.objects.create(slug=unique("fake"), name="Fake", base_url="http://127.0.0.1:1/v1")
     deployment = Deployment.objects.create(slug=unique("limited"), provider=provider, model="m")
     DeploymentLimit.objects.create(deployment=deployment, metric="tokens", window="day", limit=500)
-    with closing(redis.Redis.from_url(settings.REDIS_URL)) as client, ThreadPoolExecutor(1) as thread:
-        thread.submit(rebuild, client, [], grace_s=0).result()  # counters are open; it closes its connection
+    open_counters()
     found = samples()
     whose = {"tenant": tenant_a.slug, "api_key": "", "metric": "requests", "window": "month", "hard": "1"}
     assert found["relay_quota_left_ratio", frozenset(whose.items())] == 1
