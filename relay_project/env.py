@@ -1,6 +1,7 @@
 """The environment, read once: typed, with the name of the variable in every error."""
 
 import os
+import tempfile
 from base64 import urlsafe_b64decode
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -66,7 +67,19 @@ def database(url: str, engine: str) -> dict[str, object]:
     }
 
 
-def writable_directory(name: str, default: Path) -> Path:
-    path = Path(text(name) or default)
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+def writable_directory(name: str) -> Path | None:
+    """None if it is not set. It is made if need be, and one that cannot be written to is refused."""
+    given = text(name)
+    if not given:
+        os.environ.pop(name, None)  # libraries take an empty one for the current directory
+        return None
+    path = Path(given)
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} must be a directory that Relay can write to, and {path} is not: {error.strerror}."
+        ) from None
     return path

@@ -3,7 +3,10 @@
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
-from django_prometheus.exports import ExportToDjangoView
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from relay_project.exposition import counted
+from relay_project.state_metrics import state
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -11,5 +14,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
     token, sent = settings.RELAY_METRICS_TOKEN, request.headers.get("Authorization", "")
     if not (constant_time_compare(sent, f"Bearer {token}") if token else settings.DEBUG):
         raise Http404
-    exposition: HttpResponse = ExportToDjangoView(request)
-    return exposition
+    return HttpResponse(counted(settings.PROMETHEUS_MULTIPROC_DIR) + state(), content_type=CONTENT_TYPE_LATEST)

@@ -49,6 +49,9 @@ RELAY_QUEUE_TIMEOUT_S = env.number("RELAY_QUEUE_TIMEOUT_S", 60)
 RELAY_SPOOL_DIR = env.text("RELAY_SPOOL_DIR") or str(BASE_DIR / ".relay" / "spool")
 RELAY_SPOOL_MAX_MB = env.number("RELAY_SPOOL_MAX_MB", 256)
 RELAY_METRICS_TOKEN = env.text("RELAY_METRICS_TOKEN")
+PROMETHEUS_MULTIPROC_DIR = env.writable_directory(
+    "PROMETHEUS_MULTIPROC_DIR"
+)  # ahead of prometheus_client, which reads it
 POLICY_PATH = env.text("POLICY_PATH")
 PORT = env.number("PORT", 8000)
 

@@ -31,9 +31,10 @@ from routing.core.retry_budget import HEDGES, RETRIES, Traffic
 from routing.errors import ErrorReply
 from routing.evidence import EvidenceBoard
 from routing.exchange import Exchange
+from routing.gauges import publish_forever
 from routing.keeping import keep_forever
 from routing.kinds import KINDS
-from routing.metrics import count_request
+from routing.metrics import count
 from routing.providers import adapters
 from routing.providers.outlet import Outlet
 from scheduling.client import LaneClient
@@ -91,6 +92,7 @@ class Runtime:
             asyncio.create_task(self.recorder.drain_forever()),
             asyncio.create_task(self.health.share_forever(self.redis.client, self.now)),
             asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health, self.now)),
+            asyncio.create_task(publish_forever(self.health.current, self.lanes.snapshot)),
         ]
 
     async def stop(self) -> None:
@@ -156,9 +158,10 @@ class Runtime:
         bytes if they are at hand. Raises SpoolFull if it can be written nowhere."""
         exchange.finished = True
         draft, account = exchange.draft, exchange.account
-        count_request(exchange.route, draft.deployment, draft.outcome)
         draft.charged_requests, draft.charged_tokens = account.caller.requests, account.caller.tokens
-        trace, settlement = dump(draft.record(now=self.clock())), account.settlement(self.ledger.process)
+        record = draft.record(now=self.clock())
+        count(exchange.route, draft, record)
+        trace, settlement = dump(record), account.settlement(self.ledger.process)
         commands = [self.recorder.command(trace, settlement)]
         stored = exchange.to_store(raw or orjson.dumps(exchange.storable), self.now()) if exchange.storable else None
         if exchange.claim is not None:

@@ -39,7 +39,7 @@ class Spool:
         """The line (JSON, so without line breaks) is with the operating system when this returns. Raises SpoolFull."""
         data = line + b"\n"
         try:
-            if self._used() + len(data) > self._max_bytes:
+            if bytes_in(self._directory) + len(data) > self._max_bytes:
                 raise SpoolFull(f"{self._directory} holds its {self._max_bytes:,} bytes already")
             file = self._current = self._current or self._open()
             if os.write(file.handle, data) != len(data):
@@ -71,16 +71,6 @@ class Spool:
         unnamed.rename(path)
         return _File(path, handle)
 
-    def _used(self) -> int:
-        if not self._directory.exists():
-            return 0
-        total = 0
-        with os.scandir(self._directory) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # sent and removed by another process just now
-                    total += entry.stat().st_size
-        return total
-
 
 class Claimed:
     """A file to send. Leave it by ``done`` when all is sent, else by ``release``: it is then claimed again later."""
@@ -111,6 +101,18 @@ class Claimed:
 
     def release(self) -> None:
         os.close(self._handle)
+
+
+def bytes_in(directory: Path) -> int:
+    """How much waits in a spool."""
+    if not directory.exists():
+        return 0
+    total = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # sent and removed by another process just now
+                total += entry.stat().st_size
+    return total
 
 
 def _lock_of_dead(path: Path) -> int | None:

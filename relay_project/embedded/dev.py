@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from relay_project.embedded import llama, ports, postgres, state, valkey
 from relay_project.embedded.console import BOLD, Console
 from relay_project.embedded.processes import StartError, die_with_parent
-from relay_project.embedded.stack import Stack, relay_stack, wanted_ports
+from relay_project.embedded.stack import METRICS, Stack, relay_stack, wanted_ports
 from relay_project.embedded.supervisor import Stopped, Supervisor
 
 AFTER_A_CRASH = 10.0  # seconds that the servers of a killed supervisor may take to end
@@ -124,6 +125,7 @@ def _start_relay(supervisor: Supervisor, stack: Stack) -> None:
         url = llama.url(stack.ports["RELAY_LLM_PORT"])
         with console.step("Loading the language model", f"Language model {llama.MODEL} loaded") as step:
             supervisor.wait_until(lambda: llama.ready(url), "The language model", 120.0, step.tick)
+    shutil.rmtree(stack.directory / METRICS, ignore_errors=True)  # counters begin anew, as after any start
     with console.step("Starting Relay", "Relay answers") as step:
         for program in stack.programs:
             supervisor.start(program)

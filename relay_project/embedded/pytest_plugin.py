@@ -1,4 +1,4 @@
-"""Gives the tests their own PostgreSQL and Valkey, and tells when browser tests can't run.
+"""Gives the tests their own PostgreSQL and Valkey, and tells when tests can't run for want of a program.
 
 Loaded by `-p` in pyproject.toml, before pytest-django reads the settings.
 """
@@ -14,6 +14,7 @@ from relay_project.embedded.throwaway import Throwaway, isolate
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HOW_TO_GET_ONE = "no Chromium found: browser tests are skipped (to run them: apt-get install chromium)"
+NO_PROMETHEUS = "no Prometheus found: tests of the dashboards are skipped (to run them: apt-get install prometheus)"
 SERVERS = Throwaway()
 
 
@@ -45,8 +46,9 @@ def chromium() -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
-    if any(HOW_TO_GET_ONE in str(report.longrepr) for report in skipped):
-        terminalreporter.write_line(f"WARNING: {HOW_TO_GET_ONE}", yellow=True)
+    for why in (HOW_TO_GET_ONE, NO_PROMETHEUS):
+        if any(why in str(report.longrepr) for report in skipped):
+            terminalreporter.write_line(f"WARNING: {why}", yellow=True)
     if skipped and os.environ.get("CI"):
         terminalreporter.write_line(f"{len(skipped)} skipped: in CI a skip is a failure.", red=True)
 

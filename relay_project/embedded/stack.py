@@ -10,6 +10,7 @@ from relay_project.embedded.ports import HOST
 from relay_project.embedded.processes import Program
 from relay_project.embedded.state import CHECKOUT
 
+METRICS = "metrics"  # where, in the state directory, web processes write what they count
 USED_IF_SET = ("DATABASE_URL", "REDIS_URL", "OLLAMA_HOST")
 
 
@@ -48,7 +49,8 @@ def relay_stack(
     directory: Path, ports: Mapping[str, int], secrets: Mapping[str, str], environ: Mapping[str, str]
 ) -> Stack:
     environment = variables(ports, secrets, environ)
-    return Stack(directory, ports, secrets, environment, relay_tasks(environment), relay_programs(environment))
+    programs = relay_programs(environment, directory / METRICS)
+    return Stack(directory, ports, secrets, environment, relay_tasks(environment), programs)
 
 
 def variables(ports: Mapping[str, int], secrets: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -78,7 +80,7 @@ def relay_tasks(environment: Mapping[str, str]) -> list[Task]:
     ]
 
 
-def relay_programs(environment: Mapping[str, str]) -> list[Program]:
+def relay_programs(environment: Mapping[str, str], metrics: Path) -> list[Program]:
     web = (
         *("-m", "uvicorn", "relay_project.asgi:application", "--host", HOST, "--port", environment["PORT"]),
         *("--no-access-log", "--timeout-graceful-shutdown", "3"),
@@ -89,7 +91,7 @@ def relay_programs(environment: Mapping[str, str]) -> list[Program]:
         *("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler", "--loglevel", "WARNING"),
     )
     return [
-        _python("web", environment, *web),
+        _python("web", {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}, *web),
         _manage("lanes", environment, "runworker", "lanes"),
         _manage("traces", environment, "trace_writer"),
         _python("celery", {**environment, "C_FORCE_ROOT": "1"}, *celery),

@@ -48,7 +48,7 @@ def test_what_a_service_names_is_there(compose: dict[str, Any]) -> None:
                 assert "test" in services[other].get("healthcheck", {}) or other == "web", f"{name} waits for {other}"
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert (CHECKOUT / source).is_file() if source.startswith(".") else source in compose["volumes"], name
+            assert (CHECKOUT / source).exists() if source.startswith(".") else source in compose["volumes"], name
 
 
 def test_nothing_is_open_to_the_network_and_state_not_even_to_the_machine(compose: dict[str, Any]) -> None:

@@ -104,7 +104,11 @@ def test_it_starts_tells_where_stops_in_time_and_finds_its_data_again(dev: Dev) 
     assert dev.free()
     assert state.discover() == {}
 
+    counted = dev.directory / "metrics" / "counter_1.db"
+    counted.parent.mkdir()
+    counted.touch()
     process, _ = dev.ready()
+    assert not counted.exists(), "what processes of the last start counted is over"
     with psycopg.connect(state.discover()["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT v::text FROM kept").fetchone() == ("[1,2]",)
     end(process, signal.SIGTERM)

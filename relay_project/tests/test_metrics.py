@@ -6,6 +6,7 @@ from django.test import Client
 TOKEN = "a-token-of-the-operator"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("token", "debug", "sent", "status"),
     [

@@ -106,6 +106,8 @@ def test_the_stack_leaves_out_the_servers_that_the_environment_names(directory: 
     assert stack.environment["OLLAMA_HOST"] == "http://ollama"
     assert [program.name for program in stack.programs] == ["web", "lanes", "traces", "celery"]
     assert [task.program.name for task in stack.tasks] == ["migrate", "seed"]
+    counting = [program.name for program in stack.programs if "PROMETHEUS_MULTIPROC_DIR" in program.env]
+    assert counting == ["web"], "figures of others would stand in /metrics for good"
 
 
 def test_tests_do_not_see_another_relay(monkeypatch: pytest.MonkeyPatch) -> None:
