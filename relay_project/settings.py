@@ -49,6 +49,8 @@ RELAY_QUEUE_TIMEOUT_S = env.number("RELAY_QUEUE_TIMEOUT_S", 60)
 RELAY_SPOOL_DIR = env.text("RELAY_SPOOL_DIR") or str(BASE_DIR / ".relay" / "spool")
 RELAY_SPOOL_MAX_MB = env.number("RELAY_SPOOL_MAX_MB", 256)
 RELAY_METRICS_TOKEN = env.text("RELAY_METRICS_TOKEN")
+RELAY_OTEL_SAMPLER = env.sampler()  # None: no export
+RELAY_OTEL_CONTENT = env.flag("RELAY_OTEL_CONTENT")
 POLICY_PATH = env.text("POLICY_PATH")
 PORT = env.number("PORT", 8000)
 
@@ -80,6 +82,7 @@ TENANT_APPS = ["traces", "caching"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 
 MIDDLEWARE = [
+    "routing.api.request_id.RequestIdMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -201,7 +204,11 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": env.text("RELAY_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "propagate": False},  # instead of its own plain lines
+        "opentelemetry": {"level": "CRITICAL"},  # traces/otel.py says once a minute what it says each time
+    },
 }
 
 UNFOLD = {
