@@ -61,6 +61,7 @@ SHARED_APPS = [
     "django_tenants",
     "routing",
     "scheduling",
+    "evals",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -15,9 +16,18 @@ from urllib.request import urlopen
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from django.utils import timezone
 
+from evals.core.load import Report
+from evals.services import record_load_run
 from relay_project.loadgen.arrivals import Arrival, ArrivalsInvalid, even, recorded, seconds
 from relay_project.loadgen.drive import Driver, Load
+
+RECORDED = (
+    *("qps", "concurrency", "duration", "policy", "model", "prompt", "max_tokens", "unique", "stream", "trace", "url"),
+    *("tenant", "timeout"),
+)
 
 
 class Command(BaseCommand):
@@ -42,6 +52,8 @@ class Command(BaseCommand):
         add("--url", default=f"http://127.0.0.1:{settings.PORT}", help="Where Relay runs.")
         add("--tenant", default="default", help="Tenant of keyless requests (development).")
         add("--timeout", default="60s", help="Longest wait for one answer.")
+        add("--name", default="", help="What the run is called in the console.")
+        add("--no-record", action="store_true", help="Do not keep the result in the database.")
         add("--remote", action="store_true", help="Allow a server that is not on this machine.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,7 +62,7 @@ class Command(BaseCommand):
         except ArrivalsInvalid as error:
             raise CommandError(str(error)) from error
         self.check_url(load.url, remote=options["remote"])
-        driver = Driver(load)
+        driver, started_at = Driver(load), timezone.now()
         seen = [0]
 
         def tick() -> None:
@@ -64,6 +76,8 @@ class Command(BaseCommand):
         if options["csv_out"]:
             self.save(driver, options["csv_out"])
         self.stdout.write(json.dumps(driver.results.summary(elapsed)))
+        if not options["no_record"]:
+            self.record(driver.results.report(elapsed), started_at, options)
         if not any(item.kind == "ok" for item in driver.results.all):
             raise CommandError("No request was answered; the errors stand above.")
 
@@ -122,6 +136,15 @@ class Command(BaseCommand):
             self.stderr.flush()
         else:
             self.stderr.write(line)
+
+    def record(self, report: Report, started_at: datetime, options: dict[str, Any]) -> None:
+        """A Relay elsewhere may be loaded from a machine without its database: that is said, and is no failure."""
+        kept = {name: str(options[name]) for name in RECORDED if options[name] not in (None, "", False)}
+        name = options["name"] or f"loadgen {options['policy'] or options['model'] or options['prompt'][:40]}"
+        try:
+            record_load_run(name=name, tool="loadgen", started_at=started_at, options=kept, report=report)
+        except DatabaseError as error:
+            self.stderr.write(f"The result was not kept: {str(error).strip().splitlines()[0]}")
 
     def save(self, driver: Driver, path: Path) -> None:
         try:
