@@ -1,9 +1,11 @@
 """Settings of Relay. Every variable is listed in the README; bad values fail at start, with their name."""
 
+import logging
 import os
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 from relay_project import env
 from relay_project.embedded.state import discover
@@ -193,6 +195,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+logging.captureWarnings(True)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -200,6 +203,7 @@ LOGGING = {
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # uvicorn's second wording of the same
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
         }
     },
@@ -207,7 +211,9 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.text("RELAY_LOG_LEVEL", "INFO")},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
+        "django": {"handlers": []},  # with DEBUG on it would print each line a second time, plain
         "uvicorn": {"handlers": ["stderr"], "propagate": False},  # instead of its own plain lines
+        "uvicorn.access": {"handlers": [], "propagate": False},  # a line a request would cost more than all else here
         "opentelemetry": {"level": "CRITICAL"},  # traces/otel.py says once a minute what it says each time
     },
 }

@@ -1,18 +1,13 @@
 """`manage.py loadgen`: put a load on a running Relay and say what it did."""
 
 import asyncio
-import ipaddress
 import json
 import os
 import signal
-import socket
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -23,6 +18,7 @@ from evals.core.load import Report
 from evals.services import record_load_run
 from relay_project.loadgen.arrivals import Arrival, ArrivalsInvalid, even, recorded, seconds
 from relay_project.loadgen.drive import Driver, Load
+from relay_project.loadgen.target import check_target
 
 RECORDED = (
     *("qps", "concurrency", "duration", "policy", "model", "prompt", "max_tokens", "unique", "stream", "trace", "url"),
@@ -61,7 +57,7 @@ class Command(BaseCommand):
             arrivals, load = self.arrivals(options), self.load(options)
         except ArrivalsInvalid as error:
             raise CommandError(str(error)) from error
-        self.check_url(load.url, remote=options["remote"])
+        check_target(load.url, remote=options["remote"])
         driver, started_at = Driver(load), timezone.now()
         seen = [0]
 
@@ -112,19 +108,6 @@ class Command(BaseCommand):
             concurrency=options["concurrency"],
         )
 
-    def check_url(self, url: str, *, remote: bool) -> None:
-        """Somebody must listen, and on this machine unless it is said otherwise."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise CommandError("--url must look like http://127.0.0.1:8000.")
-        if not remote and not _is_loopback(parts.hostname):
-            raise CommandError(f"{parts.hostname} is not this machine. If you may load it, say --remote.")
-        try:
-            with urlopen(f"{url}/health", timeout=5):
-                return
-        except (URLError, OSError) as error:
-            raise CommandError(f"{url} does not answer ({error}). Start Relay with `make dev`.") from error
-
     async def run(self, driver: Driver, arrivals: Any, tick: Any) -> float:
         """Ctrl-C stops sending; what is under way is awaited and counted."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, driver.stop)
@@ -157,11 +140,3 @@ def _chained(first: Arrival | None, rest: Any) -> Any:
     if first is not None:
         yield first
         yield from rest
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        found = {item[4][0] for item in socket.getaddrinfo(host, None)}
-    except OSError as error:
-        raise CommandError(f"--url: {host} is not known ({error}).") from error
-    return all(ipaddress.ip_address(address).is_loopback for address in found)
