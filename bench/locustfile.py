@@ -86,6 +86,8 @@ def note(start_time, response_time, exception, **_):
 
 @events.test_stop.add_listener
 def end(environment, **_):
+    if not _answers:  # the page was closed without a run
+        return
     runner, options = environment.runner, environment.parsed_options
     cut = {"figures of the first": MOST_ANSWERS} if len(_answers) == MOST_ANSWERS else {}
     told = {

@@ -64,13 +64,15 @@ class Command(BaseCommand):
             if not options["headless"]:
                 self.stderr.write(f"Locust's page: http://127.0.0.1:{options['web_port']} (Ctrl-C ends it)")
             kept = self.run(arguments(options, url), environment(options, keys), options)
-        if not kept:
+        if not kept and options["headless"]:
             raise CommandError("Locust ended without a run; its lines above say why.")
 
     def run(self, command: list[str], env: dict[str, str], options: dict[str, Any]) -> int:
-        """Keeps each run when it ends; how many there were. Ctrl-C is Locust's: it ends, and so does this."""
+        """Keeps each run when it ends; how many there were. Ctrl-C is Locust's: it ends, and so does this;
+        SIGTERM is passed on to it."""
         reading, writing = os.pipe()
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         kept = 0
         try:
             with subprocess.Popen(
@@ -79,14 +81,16 @@ class Command(BaseCommand):
                 pass_fds=[writing],
                 cwd=settings.BASE_DIR,
                 preexec_fn=_heeds_ctrl_c,
-            ):
+            ) as locust:
+                signal.signal(signal.SIGTERM, lambda *_: locust.terminate())
                 os.close(writing)
                 with open(reading) as reports:
                     for line in reports:
                         self.keep(json.loads(line), options)
                         kept += 1
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         return kept
 
     def keep(self, told: dict[str, Any], options: dict[str, Any]) -> None:
