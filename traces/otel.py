@@ -53,10 +53,11 @@ class OtelExport:
         for record in records:
             if not record.get("sampled"):
                 continue
+            if self._queue.full():
+                self._refused += 1
+                continue
             try:
                 self._queue.put_nowait(list(spans_of(record, content=self._content)))
-            except queue.Full:
-                self._refused += 1
             except (KeyError, TypeError, ValueError, AttributeError):  # of another version
                 self._refused += 1
                 log.debug("a trace has no spans", extra={"trace_id": record.get("id")}, exc_info=True)

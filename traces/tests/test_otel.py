@@ -58,11 +58,11 @@ def test_a_collector_that_is_away_does_not_stop_the_writer(
 def test_a_collector_that_hangs_fills_a_bounded_queue(monkeypatch: pytest.MonkeyPatch, tenant_a: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # connections are taken, nothing is ever answered
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{deaf.getsockname()[1]}")
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "300")
         record = record_of(tenant_a, sampled=True)
         export = OtelExport(content=False)
         export.take([record] * (otel.MOST_WAITING + 2 * otel.TOGETHER))
-        assert export.lost > 0 and export.sent == 0
+        assert export.lost >= otel.TOGETHER and export.sent == 0  # one batch is on its way
         export.close(within_s=0.1)
 
 
