@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Everything runs from .venv, which `make install` creates.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev dev demo test soak check format bench
+.PHONY: help install install-dev dev demo test soak check format bench loadtest
 ARGS ?=
 RUN := .venv/bin/python
 PRODUCTION_LIKE = RELAY_DEBUG=0 RELAY_ALLOWED_HOSTS=relay.example.com \
@@ -52,3 +52,11 @@ format: install-dev ## Format the code and fix what can be fixed safely
 
 bench: install ## Measure what a request costs (ARGS=--json for one object)
 	@$(RUN) -m relay_project.bench $(ARGS)
+
+loadtest: install .venv-load/.installed ## Locust against the running `make dev`, page on 8089 (ARGS="--headless --users 50")
+	@$(RUN) manage.py loadtest $(ARGS)
+
+.venv-load/.installed: requirements-load.txt
+	@echo "  Installing Locust into .venv-load …"
+	@$(RUN) -m venv .venv-load && .venv-load/bin/python -m pip install -q --disable-pip-version-check -r requirements-load.txt
+	@touch $@

@@ -13,8 +13,9 @@ from django.urls import reverse
 from tenants.access import tenants_of
 from tenants.page import current_tenant, is_platform_staff, with_tenant
 
-SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling)/[a-z]+/)?")
+SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling|evals)/[a-z]+/)?")
 
+OBSERVE = [("evals.LoadRun", "Load runs", "show_chart")]
 CONTROL = [
     ("routing.Policy", "Policies", "rule_settings"),
     ("routing.Route", "Routes", "alt_route"),
@@ -73,6 +74,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     observe = []
     if current_tenant(request) or is_platform_staff(request):
         observe = [{"title": "Traces", "icon": "receipt_long", "link": with_tenant(request, "/admin/traces/")}]
+    observe += _items(request, OBSERVE)
     groups = [
         ("", [home]),
         ("Observe", observe),

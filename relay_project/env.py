@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from traces.core.trace_context import Sampler, read_sampler
+
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -50,6 +52,24 @@ def sealing_keys(name: str) -> dict[str, bytes]:
             )
         found[key_id] = key
     return found
+
+
+def sampler() -> Sampler | None:
+    """Which traces go to OpenTelemetry, by the standard variables; None: there is no address to send them to."""
+    to = text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or text("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not to or flag("OTEL_SDK_DISABLED"):
+        return None
+    if urlsplit(to).scheme not in {"http", "https"}:
+        raise ImproperlyConfigured("OTEL_EXPORTER_OTLP_ENDPOINT must look like http://collector:4318.")
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if text(name, "http/protobuf") != "http/protobuf":
+            raise ImproperlyConfigured(f"{name} must be http/protobuf, the protocol that Relay speaks.")
+    try:
+        return read_sampler(
+            text("OTEL_TRACES_SAMPLER") or "parentbased_always_on", argument=text("OTEL_TRACES_SAMPLER_ARG")
+        )
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from None
 
 
 def database(url: str, engine: str) -> dict[str, object]:

@@ -1,9 +1,11 @@
 """Settings of Relay. Every variable is listed in the README; bad values fail at start, with their name."""
 
+import logging
 import os
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 from relay_project import env
 from relay_project.embedded.state import discover
@@ -52,6 +54,8 @@ RELAY_METRICS_TOKEN = env.text("RELAY_METRICS_TOKEN")
 PROMETHEUS_MULTIPROC_DIR = env.writable_directory(
     "PROMETHEUS_MULTIPROC_DIR"
 )  # ahead of prometheus_client, which reads it
+RELAY_OTEL_SAMPLER = env.sampler()  # None: no export
+RELAY_OTEL_CONTENT = env.flag("RELAY_OTEL_CONTENT")
 POLICY_PATH = env.text("POLICY_PATH")
 PORT = env.number("PORT", 8000)
 
@@ -62,6 +66,7 @@ SHARED_APPS = [
     "django_tenants",
     "routing",
     "scheduling",
+    "evals",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -83,6 +88,7 @@ TENANT_APPS = ["traces", "caching"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 
 MIDDLEWARE = [
+    "routing.api.request_id.RequestIdMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -192,6 +198,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+logging.captureWarnings(True)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -199,12 +206,19 @@ LOGGING = {
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # uvicorn's second wording of the same
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": env.text("RELAY_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        "django": {"handlers": []},  # with DEBUG on it would print each line a second time, plain
+        "uvicorn": {"handlers": ["stderr"], "propagate": False},  # instead of its own plain lines
+        "uvicorn.access": {"handlers": [], "propagate": False},  # a line a request would cost more than all else here
+        "opentelemetry": {"level": "CRITICAL"},  # traces/otel.py says once a minute what it says each time
+    },
 }
 
 UNFOLD = {

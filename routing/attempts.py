@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import cast
 
 from routing import answers
@@ -84,6 +85,7 @@ async def _attempt(runtime: Runtime, exchange: Exchange, line: Line, candidate: 
     """One call behind its lane, entered into the trace and the evidence however it ends."""
     async with _slot(runtime, exchange, line, candidate):
         name, target = candidate.circuit, runtime.snapshot.target(exchange.caller, candidate.deployment)
+        target = replace(target, headers=exchange.told(candidate.deployment))
         kind, stream = exchange.kind, exchange.request.stream
         payload = kind.payload(exchange.request, exchange.the_plan, target.model, exchange.max_tokens)
         documents = cast(Groups, kind.documents(runtime.adapters[target.kind], target, payload, stream=stream))

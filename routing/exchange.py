@@ -22,6 +22,7 @@ from scheduling.client import Grant, QueueFull
 from tenants.auth import Caller
 from tenants.core.spend import Left, Spend
 from tenants.holds import Account
+from traces.core.trace_context import attempt_header
 from traces.draft import SpanKind, TraceDraft
 
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it
@@ -61,6 +62,7 @@ class Exchange:
     request: ChatRequest
     draft: TraceDraft
     account: Account
+    exports: bool = False  # traces go to OpenTelemetry
     plan: ExecutionPlan | None = None
     left: tuple[Left, ...] = ()
     reserved: set[str] = field(default_factory=set)  # deployments of whose limits a part is held
@@ -168,6 +170,17 @@ class Exchange:
         if self.under_way is not None:
             self.under_way[candidate.deployment] = UnderWay(started, self.max_tokens, self.draft.scheduler_json)
         self._serves(candidate, started)
+
+    def told(self, deployment: str) -> dict[str, str]:
+        """Headers by which the provider's logs and traces are found from Relay's. Where Relay's own spans go nowhere,
+        the client's span is the provider's parent."""
+        headers, parent = {"X-Request-ID": self.request.request_id}, self.request.parent
+        if self.exports:
+            sampled = self.draft.sampled
+            headers["traceparent"] = attempt_header(self.draft.id, parent, deployment, sampled=sampled)
+        elif parent is not None:
+            headers["traceparent"] = parent.header
+        return headers
 
     def probes(self, deployment: str, state: str) -> None:
         self.breakers[deployment] = state

@@ -45,6 +45,7 @@ from tenants.ledger import Ledger
 from tenants.live import listen
 from tenants.redis import Command, RedisAway, Trips, replied
 from traces.core.ids import uuid7
+from traces.core.trace_context import Sampler, is_sampled
 from traces.draft import TraceDraft
 from traces.rebuild import rebuild
 from traces.recent import Recent
@@ -65,6 +66,7 @@ class Runtime:
         self.door = Door(settings.RELAY_KEY_PEPPER, settings.RELAY_DEV_OPEN_TENANT)
         self.queue_timeout_s = float(settings.RELAY_QUEUE_TIMEOUT_S)
         self.environment = settings.RELAY_ENV
+        self.sampler: Sampler | None = settings.RELAY_OTEL_SAMPLER
         self.health = EvidenceBoard()
         self.traffic, self.retries, self.hedges = Traffic(), RETRIES, HEDGES
         self.redis = Trips(redis_url)
@@ -135,14 +137,17 @@ class Runtime:
 
     def begin(self, caller: Caller, request: ChatRequest) -> Exchange:
         now = round(self.now(), 6)  # as PostgreSQL keeps it: it decides the windows that this request counts in
+        trace_id, parent = uuid7(now, secrets.token_bytes(10)), request.parent
         draft = TraceDraft(
-            id=uuid7(now, secrets.token_bytes(10)),
+            id=trace_id,
             tenant=caller.tenant,
             schema=caller.schema,
             started_at=now,
             started_monotonic=self.clock(),
             keep_content=caller.keep_content,
             request_id=request.request_id,
+            traceparent=parent.header if parent else "",
+            sampled=self.sampler is not None and is_sampled(self.sampler, parent, trace_id),
             api_key=caller.key_name,
             key_id=caller.key_id,
             route=request.model[:200],
@@ -151,7 +156,7 @@ class Runtime:
             prompt_line=KINDS[request.kind].line(request.body) if caller.keep_content else "",
             endpoint=request.kind,
         )
-        return Exchange(caller, request, draft, Account(draft.id, now))
+        return Exchange(caller, request, draft, Account(draft.id, now), exports=self.sampler is not None)
 
     async def finish(self, exchange: Exchange, raw: bytes | None = None) -> None:
         """Settle, record and store in one round trip; without Redis the trace goes to the spool. ``raw``: the answer's

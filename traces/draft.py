@@ -9,7 +9,7 @@ SpanKind = Literal["gate", "cache", "decision", "waiting", "upstream", "stream",
 
 @dataclass(slots=True)
 class TraceDraft:
-    """The columns of ``Trace`` with a few more. Headers never enter: they carry secrets.
+    """The columns of ``Trace`` with a few more, which go to the stream only. Headers never enter: they carry secrets.
 
     ``started_monotonic`` and every ``now`` here are seconds of one monotonic clock; ``started_at`` is epoch seconds.
     """
@@ -21,6 +21,8 @@ class TraceDraft:
     started_monotonic: float
     keep_content: bool = True  # False: neither prompts nor answers leave this object
     request_id: str = ""
+    traceparent: str = ""  # the client's
+    sampled: bool = False  # whether it goes to OpenTelemetry
     outcome: str = "failed"
     status: int = 500
     error_code: str = ""

@@ -6,7 +6,7 @@ An entry leaves the stream only after its row is committed, so a crash at any po
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -34,6 +34,7 @@ BACKOFF_S, MAX_BACKOFF_S = 0.1, 2.0
 log = logging.getLogger("relay.traces.writer")
 
 Delivered = tuple[bytes, dict[bytes, bytes] | None]  # the fields are None if the entry was removed meanwhile
+Told = Callable[[Sequence[Mapping[str, Any]]], None]
 Unstorable = (Unreadable, DataError, IntegrityError, ProgrammingError)
 
 
@@ -52,12 +53,17 @@ class Counts:
 
 
 class TraceWriter:
-    """``name`` tells writers apart. One that comes back under its name goes on with what it had not finished."""
+    """``name`` tells writers apart. One that comes back under its name goes on with what it had not finished.
 
-    def __init__(self, client: redis.Redis, name: str) -> None:
+    ``told`` hears of the records that are stored; of some again if the writer died before they left the stream. It must
+    neither wait nor raise.
+    """
+
+    def __init__(self, client: redis.Redis, name: str, told: Told | None = None) -> None:
         self.counts = Counts()
         self._redis = client
         self._name = name
+        self._told = told
         self._stopping = False
         self._grouped = False  # the consumer group exists
         self._unfinished = True  # entries were delivered to us that are not acknowledged
@@ -144,6 +150,8 @@ class TraceWriter:
             return
         self.counts.stored += new
         self.counts.known += len(entries) - new
+        if self._told is not None:
+            self._told([entry.record for entry in entries])
 
     def _bury(self, entry_id: str, data: bytes, error: Exception) -> None:
         """Set aside what can never be stored, so that it stops nothing; `trace_writer --retry-dead` tries it again.

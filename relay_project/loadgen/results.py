@@ -1,11 +1,11 @@
 """What came back: counts and latencies, each from the moment at which its request was due."""
 
 import csv
-import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from evals.core.load import Answer, Report, percentile, report_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,14 @@ class Results:
             "duration_s": round(elapsed_s, 2),
         }
 
+    def report(self, elapsed_s: float) -> Report:
+        """What is kept of the run."""
+        answers = [
+            Answer(item.due_s + item.latency_ms / 1000, item.latency_ms, "" if item.kind == "ok" else item.kind)
+            for item in self.all
+        ]
+        return report_of(answers, elapsed_s)
+
     def line(self, since: int, window_s: float) -> str:
         """One line about the results from number ``since`` on, which took ``window_s``."""
         latest = self.all[since:]
@@ -58,13 +66,6 @@ class Results:
 
 
 SHARES = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest rank: a value that occurred. None without values."""
-    if not ordered:
-        return None
-    return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 1)
 
 
 def _ms(value: float | None) -> str:

@@ -15,7 +15,11 @@ READ_BY_OTHERS = {
     "WEB_CONCURRENCY",
     "PROMETHEUS_MULTIPROC_DIR",
     "CLOUDFLARE_ACCOUNT_ID",
-}  # uvicorn, prometheus_client, seed
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+}  # uvicorn, prometheus_client, seed, OpenTelemetry (and relay_project/env.py)
 DEVELOPMENT = {"RELAY_DEBUG", "RELAY_DEV_OPEN_TENANT", "RELAY_EMBEDDED_LLM_URL"}
 PROVIDER_KEY = re.compile(r"[A-Z0-9_]+_API_KEY")
 

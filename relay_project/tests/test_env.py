@@ -1,11 +1,12 @@
-"""Keys for sealing are read from the environment; a bad one stops the start without being shown."""
+"""What is read from the environment: a bad value stops the start by its name, and a key is never shown."""
 
 import secrets
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from relay_project.env import sealing_keys
+from relay_project.env import sampler, sealing_keys
+from traces.core.trace_context import Sampler
 
 
 def test_the_first_key_stays_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +36,30 @@ def test_an_id_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYS", f"k1:{'x' * 43},k1:{'y' * 43}")
     with pytest.raises(ImproperlyConfigured, match="entry 2"):
         sealing_keys("KEYS")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL"),
+        ({"OTEL_TRACES_SAMPLER": "sometimes"}, "OTEL_TRACES_SAMPLER"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"}, "OTEL_TRACES_SAMPLER_ARG"),
+    ],
+)
+def test_a_setting_that_cannot_work_stops_the_start(
+    told: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"} | told).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=said):
+        sampler()
+
+
+def test_without_an_address_nothing_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    assert sampler() is None
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector/v1/traces")
+    assert sampler() == Sampler(by_parent=True, share=1.0)
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert sampler() is None

@@ -18,9 +18,10 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals.core.load import percentile
+from evals.models import LoadRun
 from relay_project.embedded.ports import free_port
 from relay_project.loadgen.arrivals import ArrivalsInvalid, even, recorded, seconds
-from relay_project.loadgen.results import percentile
 
 Handler = Callable[[web.Request], Any]
 
@@ -55,6 +56,7 @@ def serving(handler: Handler) -> Iterator[str]:
 
 def run(url: str, **options: Any) -> dict[str, Any]:
     out, err = StringIO(), StringIO()
+    options.setdefault("no_record", True)
     call_command("loadgen", url=url, stdout=out, stderr=err, **options)
     summary: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
     return summary
@@ -79,6 +81,19 @@ def test_as_many_requests_as_the_rate_and_time_say() -> None:
     assert {path for path, _ in asked} == {"/v1/infer"}
     assert all(body["policy"] == "cheapest" and body["max_tokens"] == 7 for _, body in asked)
     assert len({body["prompt"] for _, body in asked}) == 50
+
+
+@pytest.mark.django_db
+def test_the_result_is_kept_with_its_options_and_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_API_KEY", "sk-relay-planted")
+    with serving(answers) as url:
+        summary = run(url, qps=50, duration="200ms", model="mock", name="before", no_record=False)
+    kept = LoadRun.objects.get(name="before")
+    assert (
+        (kept.requests, kept.failed, kept.p95_ms) == (summary["requests"], 0, summary["p95_ms"]) == (10, 0, kept.p95_ms)
+    )
+    assert (kept.options["qps"], kept.options["model"], kept.tool) == ("50", "mock", "loadgen")
+    assert "sk-relay-planted" not in repr(vars(kept)) and kept.timeline[0]["qps"] > 0
 
 
 def test_a_server_that_stands_still_is_not_flattered() -> None:

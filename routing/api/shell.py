@@ -1,11 +1,10 @@
 """What both shells share: headers and bytes in, a reply out. Neither knows more than this."""
 
-import re
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from routing import pipeline
+from routing.api.request_id import request_id_of
 from routing.core.request import Called, ChatRequest, InvalidRequest, checked_key, parse_cache_header
 from routing.errors import ErrorReply, describe
 from routing.exchange import Head
@@ -14,8 +13,8 @@ from routing.kinds import KINDS
 from routing.pipeline import JSON, Reply
 from routing.runtime import Runtime
 from tenants.auth import Caller, authenticate, require
+from traces.core.trace_context import Parent, read_traceparent
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MAX_METADATA = 16
 ROUTE_PATH = r"v1/(?P<route>[a-z0-9][a-z0-9-]{0,47})/chat/completions"  # a slug, as Route.path is
 
@@ -55,7 +54,8 @@ async def answer(runtime: Runtime, endpoint: Endpoint, headers: Headers, read_bo
         request = await _read(endpoint, headers, read_body, request_id)
     except Exception as error:
         reply = describe(error)
-        exchange = runtime.begin(caller, ChatRequest.unreadable(Called(request_id, endpoint.kind, endpoint.path)))
+        called = Called(request_id, endpoint.kind, endpoint.path, parent=_parent(headers))
+        exchange = runtime.begin(caller, ChatRequest.unreadable(called))
         await runtime.refuse(exchange, reply)
         return error_reply(reply, headers_of(exchange, runtime.clock()))
     try:
@@ -73,14 +73,13 @@ async def _read(endpoint: Endpoint, headers: Headers, read_body: ReadBody, reque
         parse_cache_header(headers.get("x-relay-cache", "")),
         _metadata(headers.get("x-relay-metadata", "")),
         checked_key(headers.get("idempotency-key", "")),
+        _parent(headers),
     )
     return KINDS[endpoint.kind].parse(raw, called)
 
 
-def request_id_of(headers: Headers) -> str:
-    """The client's X-Request-ID if it is harmless (it is sent back and logged), else a new one."""
-    given = headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else f"req-{secrets.token_hex(12)}"
+def _parent(headers: Headers) -> Parent | None:
+    return read_traceparent(header) if (header := headers.get("traceparent")) else None
 
 
 def _metadata(header: str) -> dict[str, str]:

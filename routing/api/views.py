@@ -87,9 +87,7 @@ class Models(ApiView):
             }
             for route in routes
         ]
-        return Response(
-            {"object": "list", "data": data}, headers={"x-request-id": shell.request_id_of(_headers(request._request))}
-        )
+        return Response({"object": "list", "data": data})
 
 
 class Nothing(ApiView):

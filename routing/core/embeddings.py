@@ -54,6 +54,7 @@ def parse_embeddings(raw: bytes, called: Called) -> ChatRequest:
         cache=called.cache,
         metadata=called.metadata,
         idempotency_key=called.idempotency_key,
+        parent=called.parent,
         kind=called.kind,
     )
 

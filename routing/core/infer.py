@@ -43,6 +43,7 @@ def parse_infer(raw: bytes, called: Called) -> ChatRequest:
         cache=called.cache,
         metadata=called.metadata,
         idempotency_key=called.idempotency_key,
+        parent=called.parent,
         kind=called.kind,
         policy=policy,
         asked=asked,

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from traces.core.trace_context import Parent
+
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_OUTPUT_TOKENS = 1_000_000
 ANY_MODEL = "auto"  # what a client says who leaves the choice to Relay
@@ -41,6 +43,7 @@ class Called:
     cache: CacheControl = CacheControl()
     metadata: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
+    parent: Parent | None = None  # of its traceparent header
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class ChatRequest:
     path: str = ""
     policy: str = ""
     asked: Json | None = None
+    parent: Parent | None = None
 
     @classmethod
     def unreadable(cls, called: Called) -> "ChatRequest":
@@ -74,6 +78,7 @@ class ChatRequest:
             request_id=called.request_id,
             kind=called.kind,
             path=called.path,
+            parent=called.parent,
         )
 
 
@@ -110,6 +115,7 @@ def parse_chat(raw: bytes, called: Called) -> ChatRequest:
         metadata={**(own or {}), **called.metadata},
         idempotency_key=called.idempotency_key,
         path=called.path,
+        parent=called.parent,
     )
 
 

@@ -26,6 +26,7 @@ class Target:
     total_s: float = 120.0
     hedge_s: float | None = None  # no first content after so long: the next candidate is asked as well
     options: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)  # that go along with one request
 
 
 class ProviderError(Exception):

@@ -42,7 +42,7 @@ async def send(
         async with outlet.to(target).post(
             URL(url, encoded=True),  # as it stands: it may be signed
             data=data,
-            headers={"Content-Type": "application/json", **headers},
+            headers={"Content-Type": "application/json", **target.headers, **headers},
             timeout=timeout,
             allow_redirects=False,
         ) as response:

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from routing.tests.stage import Stage
-from routing.tests.upstream import in_turn, refuses, says
+from routing.tests.upstream import dies, hears, in_turn, refuses, says
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 
@@ -173,6 +173,43 @@ def test_a_request_id_is_sent_back_and_kept(base: str, stage: Stage, model: str,
 @pytest.mark.parametrize("odd", ["a b", "<script>", "A" * 129, "x'; DROP TABLE", ""])
 def test_an_odd_request_id_is_replaced(base: str, stage: Stage, model: str, odd: str) -> None:
     assert stage.ask(base, model, headers={"X-Request-ID": odd}).headers["x-request-id"].startswith("req-")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "status"),
+    [
+        ("POST", "v1/chat/completions", "sk-relay-wrong", 401),
+        ("POST", "v1/chat/completions", "", 400),
+        ("GET", "v1/chat/completions", "", 405),
+        ("GET", "v1/models", "", 200),
+        ("GET", "v1/models", "sk-relay-wrong", 401),
+        ("GET", "v1/nothing", "", 404),
+        ("GET", "health", "", 200),
+        ("GET", "admin/login/", "", 200),
+    ],
+)
+def test_every_answer_has_the_request_id(
+    base: str, stage: Stage, method: str, path: str, key: str, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {key or stage.key()}", "X-Request-ID": "mine-1"}
+    answer = stage.http.request(method, f"{base}/{path}", headers=headers, content=b"{" if method == "POST" else None)
+    assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine-1")
+
+
+def test_a_stream_that_breaks_has_the_request_id_and_the_provider_is_told_it(base: str, stage: Stage) -> None:
+    told: list[Any] = []
+    model = stage.route(hears(told, dies("one ")))
+    headers = {"X-Request-ID": "mine-2", "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    answer = stage.ask(base, model, stream=True, headers=headers)
+    assert answer.headers["x-request-id"] == "mine-2" and "[DONE]" not in answer.text
+    assert (told[0]["X-Request-ID"], told[0]["traceparent"]) == ("mine-2", headers["traceparent"])
+
+
+def test_a_malformed_traceparent_goes_nowhere(base: str, stage: Stage) -> None:
+    told: list[Any] = []
+    model = stage.route(hears(told, says("hi")))
+    assert stage.ask(base, model, headers={"traceparent": "00-secret-01"}).status_code == 200
+    assert "traceparent" not in told[0]
 
 
 @pytest.mark.parametrize("stream", [False, True])

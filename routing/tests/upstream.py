@@ -178,6 +178,16 @@ def later(seconds: float, script: Script) -> Script:
     return slower
 
 
+def hears(told: list[Any], script: Script) -> Script:
+    """Keeps the headers of each request."""
+
+    async def answer(request: web.Request, body: Body) -> web.StreamResponse:
+        told.append(request.headers)
+        return await script(request, body)
+
+    return answer
+
+
 def in_turn(scripts: Sequence[Script]) -> Script:
     """Each request gets the next one; the last one stays."""
     left = list(scripts)

@@ -12,7 +12,7 @@ SECRET = "the patient's name is Ada"
 
 def test_a_record_has_every_column_and_where_it_belongs() -> None:
     record = draft_of(ACME).record(now=100.25)
-    assert set(record) == {column.name for column in COLUMNS} | {"tenant", "schema"}
+    assert set(record) == {column.name for column in COLUMNS} | {"tenant", "schema", "traceparent", "sampled"}
     assert (record["tenant"], record["schema"]) == ("acme", "t_acme")
 
 

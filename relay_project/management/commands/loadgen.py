@@ -1,23 +1,29 @@
 """`manage.py loadgen`: put a load on a running Relay and say what it did."""
 
 import asyncio
-import ipaddress
 import json
 import os
 import signal
-import socket
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from django.utils import timezone
 
+from evals.core.load import Report
+from evals.services import record_load_run
 from relay_project.loadgen.arrivals import Arrival, ArrivalsInvalid, even, recorded, seconds
 from relay_project.loadgen.drive import Driver, Load
+from relay_project.loadgen.target import check_target
+
+RECORDED = (
+    *("qps", "concurrency", "duration", "policy", "model", "prompt", "max_tokens", "unique", "stream", "trace", "url"),
+    *("tenant", "timeout"),
+)
 
 
 class Command(BaseCommand):
@@ -42,6 +48,8 @@ class Command(BaseCommand):
         add("--url", default=f"http://127.0.0.1:{settings.PORT}", help="Where Relay runs.")
         add("--tenant", default="default", help="Tenant of keyless requests (development).")
         add("--timeout", default="60s", help="Longest wait for one answer.")
+        add("--name", default="", help="What the run is called in the console.")
+        add("--no-record", action="store_true", help="Do not keep the result in the database.")
         add("--remote", action="store_true", help="Allow a server that is not on this machine.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,8 +57,8 @@ class Command(BaseCommand):
             arrivals, load = self.arrivals(options), self.load(options)
         except ArrivalsInvalid as error:
             raise CommandError(str(error)) from error
-        self.check_url(load.url, remote=options["remote"])
-        driver = Driver(load)
+        check_target(load.url, remote=options["remote"])
+        driver, started_at = Driver(load), timezone.now()
         seen = [0]
 
         def tick() -> None:
@@ -64,6 +72,8 @@ class Command(BaseCommand):
         if options["csv_out"]:
             self.save(driver, options["csv_out"])
         self.stdout.write(json.dumps(driver.results.summary(elapsed)))
+        if not options["no_record"]:
+            self.record(driver.results.report(elapsed), started_at, options)
         if not any(item.kind == "ok" for item in driver.results.all):
             raise CommandError("No request was answered; the errors stand above.")
 
@@ -98,19 +108,6 @@ class Command(BaseCommand):
             concurrency=options["concurrency"],
         )
 
-    def check_url(self, url: str, *, remote: bool) -> None:
-        """Somebody must listen, and on this machine unless it is said otherwise."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise CommandError("--url must look like http://127.0.0.1:8000.")
-        if not remote and not _is_loopback(parts.hostname):
-            raise CommandError(f"{parts.hostname} is not this machine. If you may load it, say --remote.")
-        try:
-            with urlopen(f"{url}/health", timeout=5):
-                return
-        except (URLError, OSError) as error:
-            raise CommandError(f"{url} does not answer ({error}). Start Relay with `make dev`.") from error
-
     async def run(self, driver: Driver, arrivals: Any, tick: Any) -> float:
         """Ctrl-C stops sending; what is under way is awaited and counted."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, driver.stop)
@@ -123,6 +120,15 @@ class Command(BaseCommand):
         else:
             self.stderr.write(line)
 
+    def record(self, report: Report, started_at: datetime, options: dict[str, Any]) -> None:
+        """A Relay elsewhere may be loaded from a machine without its database: that is said, and is no failure."""
+        kept = {name: str(options[name]) for name in RECORDED if options[name] not in (None, "", False)}
+        name = options["name"] or f"loadgen {options['policy'] or options['model'] or options['prompt'][:40]}"
+        try:
+            record_load_run(name=name, tool="loadgen", started_at=started_at, options=kept, report=report)
+        except DatabaseError as error:
+            self.stderr.write(f"The result was not kept: {str(error).strip().splitlines()[0]}")
+
     def save(self, driver: Driver, path: Path) -> None:
         try:
             driver.results.write_csv(path)
@@ -134,11 +140,3 @@ def _chained(first: Arrival | None, rest: Any) -> Any:
     if first is not None:
         yield first
         yield from rest
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        found = {item[4][0] for item in socket.getaddrinfo(host, None)}
-    except OSError as error:
-        raise CommandError(f"--url: {host} is not known ({error}).") from error
-    return all(ipaddress.ip_address(address).is_loopback for address in found)

@@ -8,6 +8,7 @@ import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from traces.otel import OtelExport
 from traces.writer import TraceWriter, retry_dead
 
 
@@ -23,11 +24,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2) as client:
-            writer = TraceWriter(client, options["name"])
+            export = OtelExport(content=settings.RELAY_OTEL_CONTENT) if settings.RELAY_OTEL_SAMPLER else None
+            writer = TraceWriter(client, options["name"], export.take if export else None)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: writer.stop())
             if options["retry_dead"]:
                 self.stderr.write(f"{retry_dead(client):,} traces to try again")
             writer.run(once=options["once"])
+            if export is not None:
+                export.close()
         counts = writer.counts
         self.stdout.write(f"{counts.stored:,} traces stored, {counts.known:,} known already, {counts.dead:,} set aside")
