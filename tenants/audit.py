@@ -1,16 +1,17 @@
-"""Who acts, for the audit log; and acts that change no row. `tenants/audit_sql.py` says how changes of rows get there."""
+"""The audit log from Python: acts that change no row, forms of the console, and the proof that the chain holds.
+
+How changes of rows get there, `tenants/audit_sql.py` says.
+"""
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, connection
-from django.db.backends.signals import connection_created
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from tenants.acting import Actor, acting
 from tenants.audit_sql import hashed
 from tenants.core.audit import Link, Verdict, verify
 from tenants.models import AuditEntry, Tenant
@@ -18,41 +19,6 @@ from tenants.models import AuditEntry, Tenant
 READ_AT_ONCE = 1_000
 CHAIN = f"SELECT number, previous, hash, {hashed('entry')} FROM tenants_auditentry entry ORDER BY number"
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """``kind`` is one of AuditEntry.ActorKind; ``address`` is an IP address, if there is one."""
-
-    kind: str
-    name: str
-    address: str = ""
-
-    @property
-    def told(self) -> str:
-        return json.dumps({"kind": self.kind, "name": self.name[:150], "address": self.address[:45]})
-
-
-_of_process: list[Actor] = []
-
-
-def acts_by_default(actor: Actor) -> None:
-    """For a process that is one act (a command) or one actor (a worker): who changes rows where nobody else is named."""
-    _of_process[:] = [actor]
-    connection_created.connect(_tell_new_connection, dispatch_uid="relay.audit")
-
-
-@contextmanager
-def acting(actor: Actor) -> Iterator[None]:
-    """Changes by this thread's connection are the actor's."""
-    _tell(actor.told)
-    try:
-        yield
-    finally:
-        try:
-            _tell(_of_process[0].told if _of_process else "")
-        except DatabaseError:  # a broken connection must not act for anybody any longer
-            connection.close()
 
 
 def record(*, action: str, object: str, name: str = "", tenant: Tenant | None = None, **facts: Any) -> None:
@@ -110,13 +76,3 @@ class ActorMiddleware:
 def address_of(request: HttpRequest) -> str:
     """Whom the server heard; behind a proxy, uvicorn puts there what a trusted proxy says."""
     return str(request.META.get("REMOTE_ADDR", ""))
-
-
-def _tell_new_connection(connection: Any, **about: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('relay.actor', %s, false)", [_of_process[0].told])
-
-
-def _tell(actor: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('relay.actor', %s, false)", [actor])

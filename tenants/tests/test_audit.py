@@ -11,7 +11,8 @@ from django.db import DatabaseError, connection, transaction
 
 from conftest import SignIn, unique
 from tenants import services
-from tenants.audit import Actor, acting, record, verify_log
+from tenants.acting import Actor, acting
+from tenants.audit import record, verify_log
 from tenants.models import ApiKey, AuditEntry, Membership, Quota, Tenant, User
 
 pytestmark = pytest.mark.django_db

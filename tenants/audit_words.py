@@ -1,0 +1,26 @@
+"""Tables and values of the audit log as a person would say them."""
+
+from typing import Any
+
+from django.apps import apps
+
+LONGEST = 160
+
+
+def object_words(table: str) -> str:
+    """“API key” for tenants_apikey; the table's own name if no model has it."""
+    names = {model._meta.db_table: str(model._meta.verbose_name) for model in apps.get_models()}
+    return names.get(table, table)
+
+
+def value_words(value: Any) -> str:
+    """A stored value in one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        text = ", ".join(map(str, value)) or "none"
+    else:
+        text = " ".join(str(value).split()) or "empty"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
