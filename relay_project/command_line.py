@@ -3,8 +3,9 @@
 import getpass
 from collections.abc import Mapping
 
-from django.core.management import ManagementUtility, color_style, get_commands
+from django.core.management import ManagementUtility, get_commands
 from django.core.management.base import BaseCommand
+from django.core.management.color import color_style
 
 OURS = ("relay_project", "tenants", "routing", "caching", "scheduling", "traces", "evals")
 SECTION = "relay"

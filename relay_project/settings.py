@@ -30,6 +30,11 @@ if any(secret and secret in env.text("RELAY_CREDENTIAL_KEYS") for secret in (SEC
     raise ImproperlyConfigured("RELAY_CREDENTIAL_KEYS must hold keys of their own: one secret, one purpose.")
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("RELAY_ALLOWED_HOSTS must name the hosts that Relay answers for, separated by commas.")
+ADMIN_TOKEN = env.text("ADMIN_TOKEN")
+if ADMIN_TOKEN and len(ADMIN_TOKEN) < 32:
+    raise ImproperlyConfigured("ADMIN_TOKEN must have at least 32 random characters; without it the admin API is off.")
+if ADMIN_TOKEN and ADMIN_TOKEN in {SECRET_KEY, RELAY_KEY_PEPPER, env.text("RELAY_METRICS_TOKEN")}:
+    raise ImproperlyConfigured("ADMIN_TOKEN must be a secret of its own: one secret, one purpose.")
 if DEBUG:
     SECRET_KEY = SECRET_KEY or "insecure-development-secret-key-do-not-use-it-elsewhere-0123456789"
     RELAY_KEY_PEPPER = RELAY_KEY_PEPPER or "insecure-development-key-pepper-do-not-use-it"

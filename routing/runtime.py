@@ -34,6 +34,7 @@ from routing.exchange import Exchange
 from routing.keeping import keep_forever
 from routing.kinds import KINDS
 from routing.metrics import count_request
+from routing.presence import Presence
 from routing.providers import adapters
 from routing.providers.outlet import Outlet
 from scheduling.client import LaneClient
@@ -78,6 +79,7 @@ class Runtime:
         self.semantic = SemanticCache(self._pool)
         layer = layer or channel_layers.make_backend("default")
         self.lanes = LaneClient(layer, lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES)
+        self._presence = Presence(self.ledger.process, self.health, self.lanes, self.now())
         self._tasks: set[asyncio.Task[Any]] = set()
         self._services: list[asyncio.Task[None]] = []
 
@@ -91,6 +93,7 @@ class Runtime:
             asyncio.create_task(self.recorder.drain_forever()),
             asyncio.create_task(self.health.share_forever(self.redis.client, self.now)),
             asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health, self.now)),
+            asyncio.create_task(self._presence.say_forever(self.redis.client)),
         ]
 
     async def stop(self) -> None:

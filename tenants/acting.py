@@ -1,5 +1,5 @@
-"""Who acts, told to PostgreSQL, whose triggers write the audit log (`tenants/audit_sql.py`). Needs no models, so that it
-can be said before they are loaded.
+"""Who acts, told to PostgreSQL, whose triggers write the audit log (`tenants/audit_sql.py`). Needs no models, so that
+it can be said before they are loaded.
 """
 
 import json
@@ -31,7 +31,7 @@ _of_process: list[Actor] = []
 
 
 def acts_by_default(actor: Actor) -> None:
-    """For a process that is one act (a command) or one actor (a worker): who changes rows where nobody else is named."""
+    """For a process that is one act (a command) or one actor (a worker): who acts where nobody else is named."""
     _of_process[:] = [actor]
     connection_created.connect(_tell_new_connection, dispatch_uid="relay.audit")
 

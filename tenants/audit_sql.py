@@ -1,5 +1,5 @@
-"""The audit log as PostgreSQL keeps it. Triggers write it, in the transaction of the change itself, so it does not matter
-who changed a row: the console, the API, a command, SQL by hand.
+"""The audit log as PostgreSQL keeps it. Triggers write it, in the transaction of the change, so it does not matter who
+changed a row: the console, the API, a command, SQL by hand.
 
 1. A trigger on each table of the configuration adds an entry with what changed. Columns with secrets are only named.
 2. At commit, when every other lock is held already, a deferred trigger takes the chain's lock for an instant, gives the
@@ -67,7 +67,8 @@ DECLARE
     changed jsonb;
 BEGIN
     SELECT jsonb_object_agg(key, jsonb_build_array(
-        public.relay_audit_value(before->key, key = ANY(hidden)), public.relay_audit_value(after->key, key = ANY(hidden))
+        public.relay_audit_value(before->key, key = ANY(hidden)),
+        public.relay_audit_value(after->key, key = ANY(hidden))
     )) INTO changed
     FROM jsonb_object_keys(before || after) AS key
     WHERE key <> 'id' AND key <> ALL(ignored) AND before->key IS DISTINCT FROM after->key

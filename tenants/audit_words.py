@@ -19,8 +19,6 @@ def value_words(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, list):
-        text = ", ".join(map(str, value)) or "none"
-    else:
-        text = " ".join(str(value).split()) or "empty"
+    said = ", ".join(map(str, value)) if isinstance(value, list) else " ".join(str(value).split())
+    text = said or "empty"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -197,7 +197,7 @@ class Platform(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One act of somebody. Triggers write and number the entries, and refuse to change them (`tenants/audit_sql.py`)."""
+    """One act of somebody. Triggers write, number and guard the entries (`tenants/audit_sql.py`)."""
 
     class ActorKind(models.TextChoices):
         USER = "user", "Person"

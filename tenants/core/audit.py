@@ -1,5 +1,5 @@
-"""The chain of the audit log: each entry's hash covers the entry and the hash before it, so that nothing can be changed,
-removed or slipped in afterwards without every later hash telling.
+"""The chain of the audit log: each entry's hash covers the entry and the hash before it, so that nothing can be
+changed, removed or slipped in afterwards without every later hash telling.
 
 What is hashed is written by PostgreSQL (`tenants/audit_sql.py`); this is the same rule once more, on its own.
 """
