@@ -80,6 +80,7 @@ SHARED_APPS = [
     "django_prometheus",
     "django_celery_beat",
     "relay_project",
+    "relay_project.alerts",
 ]
 TENANT_APPS = ["traces", "caching"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
@@ -150,7 +151,15 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "relay:celery:"}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {"purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0}}
+CELERY_BEAT_SCHEDULE = {
+    "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
+    "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
+}
+
+# --- Mail --------------------------------------------------------------------------------------------------------
+EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = env.smtp("RELAY_SMTP_URL")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("RELAY_MAIL_FROM", "relay@localhost")
 
 # --- Web ---------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

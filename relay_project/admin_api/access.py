@@ -1,4 +1,4 @@
-"""Who may use the admin API: whoever has ADMIN_TOKEN. A tenant's key never opens it; without a token it is not there."""
+"""Who may use the admin API: who has ADMIN_TOKEN. A tenant's key never opens it; without a token it is not there."""
 
 from django.conf import settings
 from django.http import HttpRequest
