@@ -47,7 +47,7 @@ class AuditAdmin(ConsoleAdmin):
     search_help_text = "Search by person, name or address"
     list_before_template = "tenants/audit_list_head.html"
     list_filter_submit = False
-    fields: ClassVar = ["exactly", "who", "what", "whose", "all_changes", "place", "previous", "hash"]
+    fields: ClassVar = ["exactly", "who", "what", "whose", "all_changes", "place", "hash_before", "own_hash"]
     readonly_fields: ClassVar = fields
     show_full_result_count = False
 
@@ -111,16 +111,24 @@ class AuditAdmin(ConsoleAdmin):
     def place(self, entry: AuditEntry) -> str:
         return f"{entry.number:,}" if entry.number else "–"
 
+    @admin.display(description="Hash before")
+    def hash_before(self, entry: AuditEntry) -> SafeString:
+        return format_html('<code class="relay-hash">{}</code>', entry.previous or "–")
+
+    @admin.display(description="Hash")
+    def own_hash(self, entry: AuditEntry) -> SafeString:
+        return format_html('<code class="relay-hash">{}</code>', entry.hash)
+
 
 def changes_as_lines(entry: AuditEntry, most: int) -> SafeString | str:
     """One line a field: its name, what it was, what it became."""
-    pairs = sorted(entry.changes.items())
+    pairs = sorted((field, values) for field, values in entry.changes.items() if field != "tenant_id")
     if not pairs:
         return "–"
     lines = format_html_join(
         "",
         '<li><span class="relay-muted">{}</span> {}{}</li>',
-        ((field.replace("_", " "), _was(before), _became(before, after)) for field, (before, after) in pairs[:most]),
+        ((field.replace("_", " "), _was(before), _became(after)) for field, (before, after) in pairs[:most]),
     )
     more = len(pairs) - most
     rest = format_html('<li class="relay-muted">and {} more</li>', more) if more > 0 else ""
@@ -131,7 +139,5 @@ def _was(before: Any) -> SafeString | str:
     return "" if before is None else format_html("<del>{}</del> ", value_words(before))
 
 
-def _became(before: Any, after: Any) -> SafeString | str:
-    if after is None:
-        return "" if before is None else "removed"
-    return format_html("<ins>{}</ins>", value_words(after))
+def _became(after: Any) -> SafeString | str:
+    return "" if after is None else format_html("<ins>{}</ins>", value_words(after))

@@ -1,10 +1,12 @@
 """Tables and values of the audit log as a person would say them."""
 
+import re
 from typing import Any
 
 from django.apps import apps
 
 LONGEST = 160
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(\+00:00|Z)")
 
 
 def object_words(table: str) -> str:
@@ -19,6 +21,8 @@ def value_words(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, str) and (moment := MOMENT.fullmatch(value)):
+        return f"{moment[1]} {moment[2]} UTC"
     said = ", ".join(map(str, value)) if isinstance(value, list) else " ".join(str(value).split())
     text = said or "empty"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

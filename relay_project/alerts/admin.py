@@ -30,7 +30,8 @@ class ChannelForm(TenantForm):
         max_length=400,
         required=False,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text="A webhook's URL, or up to five mail addresses separated by commas. It is stored sealed.",
+        help_text="A webhook's URL, or up to five mail addresses separated by commas. It is stored sealed and never"
+        " shown again; left empty, it stays.",
     )
     topics = forms.MultipleChoiceField(
         choices=AlertChannel.Topic.choices,

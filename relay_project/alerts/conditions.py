@@ -57,11 +57,11 @@ def of_quotas(now: float) -> list[Condition]:
     found = uses([limit_of(row) for row in rows], now)
     if found is None:
         raise Unknown
-    made = (_of_quota(row, use) for row, use in zip(rows, found, strict=True))
+    made = (of_quota(row, use) for row, use in zip(rows, found, strict=True))
     return [condition for condition in made if condition is not None]
 
 
-def _of_quota(row: Quota, use: Use) -> Condition | None:
+def of_quota(row: Quota, use: Use) -> Condition | None:
     used, limit = use.left.used, row.limit
     whose = f"key “{row.api_key.name}”" if row.api_key else "all keys together"
     detail = f"Counts {whose}; starts anew at {datetime.fromtimestamp(use.counter.end, UTC):%Y-%m-%d %H:%M} UTC."

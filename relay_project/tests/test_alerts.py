@@ -1,22 +1,42 @@
 """Alerts: who is told what, once; nobody hears of another tenant; nothing goes to the servers beside Relay."""
 
+import asyncio
 import json
 import threading
+import time
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import redis
+import redis.asyncio
+from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
 from django.test import Client
+from django_tenants.utils import tenant_context
 
 from conftest import SignIn, unique
-from relay_project.alerts import conditions, services
+from relay_project.alerts import conditions, services, tasks
 from relay_project.alerts.core.conditions import QUIET_S, Condition, Found
 from relay_project.alerts.core.signing import signature
 from relay_project.alerts.models import Alert, AlertChannel, AlertMessage
 from relay_project.alerts.sending import NotSent, send
+from relay_project.embedded.ports import free_port
+from routing.core.breaker import Failure
+from routing.evidence import EvidenceBoard
+from routing.models import Credential, Deployment, Provider
+from routing.presence import Presence
+from routing.tests.test_presence import NoLanes
+from tenants.auth import limit_of
+from tenants.core.limits import counter_of
+from tenants.core.spend import Left
 from tenants.models import AuditEntry, Membership, Quota, Tenant
+from tenants.usage import Use
+from traces.models import Trace
+from traces.recorder import STREAM
 
 pytestmark = pytest.mark.django_db
 Role = Membership.Role
@@ -171,34 +191,88 @@ def test_mail(tenant_a: Tenant, settings: Any, mailoutbox: list[Any]) -> None:
             services.save_channel(made, address=address)
 
 
-def test_a_spent_quota_and_a_budget_are_conditions(tenant_a: Tenant, monkeypatch: Any) -> None:
-    rows = [
-        Quota(pk=1, tenant=tenant_a, metric="requests", window="day", limit=10, hard=True),
-        Quota(pk=2, tenant=tenant_a, metric="requests", window="day", limit=10, hard=False),
-        Quota(pk=3, tenant=tenant_a, metric="cost", window="day", limit=10, hard=True),
-        Quota(pk=4, tenant=tenant_a, metric="tokens", window="day", limit=10, hard=True),
-    ]
-    from tenants.auth import limit_of
-    from tenants.core.limits import counter_of
-    from tenants.core.spend import Left
-    from tenants.usage import Use
-
-    def use(row: Quota, used: int) -> Use:
-        limit = limit_of(row)
-        return Use(counter_of(limit, NOW), Left(limit, used, 60), used, None)
-
-    made = [conditions._of_quota(row, use(row, used)) for row, used in zip(rows, (10, 11, 8, 9), strict=True)]
-    assert [(one.kind, one.title.partition(":")[0]) if one else None for one in made] == [
-        ("quota", "Quota spent"),
-        ("quota", "Soft quota passed"),
-        ("budget", "80 % of a budget is spent"),
-        None,
-    ]
+@pytest.mark.parametrize(
+    ("metric", "hard", "used", "topic", "words"),
+    [
+        ("requests", True, 10, "quota", "Quota spent"),
+        ("requests", False, 11, "quota", "Soft quota passed"),
+        ("cost", True, 8, "budget", "80 % of a budget"),
+        ("requests", False, 10, None, ""),
+        ("tokens", True, 9, None, ""),
+    ],
+)
+def test_quotas_and_budgets(
+    metric: str, hard: bool, used: int, topic: str | None, words: str, tenant_a: Tenant
+) -> None:
+    row = Quota(pk=1, tenant=tenant_a, metric=metric, window="day", limit=10, hard=hard)
+    use = Use(counter_of(limit_of(row), NOW), Left(limit_of(row), used, 60), used, None)
+    found = conditions.of_quota(row, use)
+    assert (found.kind if found else None) == topic
+    assert found is None or (found.tenant_id == tenant_a.pk and words in found.title)
 
 
-def test_looking_around_finds_the_whole_without_a_web_process() -> None:
-    found = conditions.find()
-    assert {"breaker", "burn"} <= found.unknown or found.conditions is not None
+def test_breakers_and_refused_credentials(tenant_a: Tenant) -> None:
+    provider = Provider.objects.create(slug=unique("p"), name="P", kind="mock")
+    slug = Deployment.objects.create(slug=unique("d"), provider=provider, model="m").slug
+    board = EvidenceBoard()
+    presence = Presence("alerts-test", board, NoLanes(), NOW)  # type: ignore[arg-type]
+    board.failed(slug, Failure("http_503", unreachable=True), NOW)
+    board.failed(f"{slug}@{tenant_a.pk}", Failure("http_401", unreachable=True), NOW)
+
+    async def say(at: float) -> None:
+        async with redis.asyncio.from_url(django_settings.REDIS_URL) as client:
+            await presence.say(client, at)
+
+    def met(at: float) -> set[tuple[str, int | None]]:
+        asyncio.run(say(at))
+        return {(one.kind, one.tenant_id) for one in conditions.of_deployments(at) if slug in one.title}
+
+    assert met(NOW) == {("credential", tenant_a.pk)}
+    assert met(NOW + 301) == {("breaker", None), ("breaker", tenant_a.pk), ("credential", tenant_a.pk)}
+    with redis.Redis.from_url(django_settings.REDIS_URL) as client:
+        client.delete("relay:web:alerts-test", "relay:web")
+    with pytest.raises(conditions.Unknown):
+        conditions.of_deployments(NOW)
+
+
+def test_traces_that_nobody_stores() -> None:
+    with redis.Redis.from_url(django_settings.REDIS_URL) as client:
+        entry = client.xadd(STREAM, {"t": "waits"})
+        found = conditions.of_the_writer(time.time() + 3600)
+        client.xdel(STREAM, entry)
+    assert [(one.kind, one.tenant_id) for one in found] == [("writer", None)] and "trace_writer" in found[0].detail
+
+
+def test_a_stored_credential_that_no_longer_opens(tenant_a: Tenant) -> None:
+    provider = Provider.objects.create(slug=unique("p"), name="Locked", kind="mock")
+    Credential.objects.create(provider=provider, tenant=tenant_a, sealed="v1.gone.x.y")
+    assert ("credential", tenant_a.pk) in {(one.kind, one.tenant_id) for one in conditions.of_credentials(NOW)}
+
+
+def test_what_the_home_page_says_of_a_tenant_that_wants_to_hear_of_it(receiver: Receiver, tenant_b: Tenant) -> None:
+    with tenant_context(tenant_b):
+        Trace.objects.create(
+            id=uuid.uuid4(),
+            started_at=datetime.fromtimestamp(NOW - 60, UTC),
+            request_id="r",
+            outcome="failed",
+            status=503,
+            api_key="k",
+            route="m",
+            latency_ms=1,
+        )
+    assert [one for one in conditions.of_requests(NOW) if one.tenant_id == tenant_b.pk] == []
+    channel(receiver, tenant_b)
+    found = [one for one in conditions.of_requests(NOW) if one.tenant_id == tenant_b.pk]
+    assert [(one.kind, one.title) for one in found] == [("requests", "1 request got no answer")]
+
+
+def test_the_minute_goes_on_where_a_source_fails(tenant_a: Tenant, settings: Any) -> None:
+    Quota.objects.create(tenant=tenant_a, metric="cost", window="minute", limit=9)
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    found = conditions.find(NOW)
+    assert {"quota", "budget", "breaker", "burn", "writer"} <= found.unknown and "requests" not in found.unknown
+    assert tasks.look_and_tell() == 0
 
 
 # --- the page ----------------------------------------------------------------------------------------------------
