@@ -68,7 +68,8 @@ class AlertChannelAdmin(TenantOwnedAdmin):
         newest = AlertMessage.objects.filter(channel=OuterRef("pk"))
         rows: QuerySet[Any] = super().get_queryset(request)
         rows = rows.annotate(last_at=Subquery(newest.values("created_at")[:1]))
-        return rows.annotate(last_problem=Subquery(newest.values("problem")[:1]))
+        rows = rows.annotate(last_problem=Subquery(newest.values("problem")[:1]))
+        return rows
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may(request, Role.ADMIN)

@@ -71,14 +71,15 @@ class AlertChannel(models.Model):
     def lock(self, destination: Destination) -> None:
         """Raises CannotSeal."""
         text = json.dumps({"address": destination.address, "secret": destination.secret})
-        self.sealed = seal(settings.RELAY_CREDENTIAL_KEYS, text, self._context)
+        self.sealed = seal(settings.RELAY_CREDENTIAL_KEYS, text, self.context)
 
     def open(self) -> Destination:
         """Raises CannotOpen."""
-        return Destination(**json.loads(unseal(settings.RELAY_CREDENTIAL_KEYS, self.sealed, self._context)))
+        return Destination(**json.loads(unseal(settings.RELAY_CREDENTIAL_KEYS, self.sealed, self.context)))
 
     @property
-    def _context(self) -> str:
+    def context(self) -> str:
+        """What the sealed text is bound to: its purpose and its row."""
         return f"alert-channel/{self.pk}/{self.tenant_id or 'platform'}"
 
 

@@ -14,9 +14,9 @@ from django.db.models import Q
 from relay_project.alerts.core.conditions import Changes, Found, Open, compare, wait_s
 from relay_project.alerts.models import Alert, AlertChannel, AlertMessage, Destination
 from relay_project.alerts.sending import NotSent, send
-from routing.credentials import NO_KEYS
+from routing.credentials import NO_KEYS, Rotation
 from routing.resolving import refusal_at_save
-from routing.sealing import CannotOpen, CannotSeal
+from routing.sealing import CannotOpen, CannotSeal, key_of, rewrap
 from tenants.audit import record
 from tenants.models import AuditEntry
 
@@ -53,6 +53,22 @@ def secret_of(channel: AlertChannel) -> str:
         return channel.open().secret if channel.sealed else ""
     except CannotOpen:
         return ""
+
+
+def rotate_channels(*, dry_run: bool = False) -> Rotation:
+    """Puts every address under the first key. One that changes meanwhile is left as it was written."""
+    rewrapped, current, lost = 0, 0, []
+    for row in AlertChannel.objects.select_related("tenant"):
+        try:
+            again = rewrap(settings.RELAY_CREDENTIAL_KEYS, row.sealed, row.context)
+        except CannotOpen:
+            lost.append(f"alert channel {row.name} of {row.tenant.slug if row.tenant else 'the platform'}")
+            continue
+        if key_of(row.sealed) == key_of(again):
+            current += 1
+        elif dry_run or AlertChannel.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=again):
+            rewrapped += 1
+    return Rotation(rewrapped, current, tuple(lost))
 
 
 def problem_with(channel: AlertChannel, address: str) -> str:

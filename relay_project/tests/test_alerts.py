@@ -275,6 +275,18 @@ def test_the_minute_goes_on_where_a_source_fails(tenant_a: Tenant, settings: Any
     assert tasks.look_and_tell() == 0
 
 
+def test_a_rotation_of_keys_takes_the_addresses_along(receiver: Receiver, tenant_a: Tenant, settings: Any) -> None:
+    made, old = channel(receiver, tenant_a), settings.RELAY_CREDENTIAL_KEYS
+    settings.RELAY_CREDENTIAL_KEYS = {"newer": bytes(range(32)), **old}
+    assert services.rotate_channels(dry_run=True).rewrapped == services.rotate_channels().rewrapped >= 1
+    settings.RELAY_CREDENTIAL_KEYS = {"newer": bytes(range(32))}
+    made.refresh_from_db()
+    assert made.open().address == receiver.url
+    settings.RELAY_CREDENTIAL_KEYS = old
+    assert services.rotate_channels().lost == (f"alert channel {made.name} of acme",)
+    assert services.send_test(made, NOW) == "Its address cannot be opened: enter it again."
+
+
 # --- the page ----------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from routing.default_policy import default_policy, default_policy_choices, set_d
 from tenants.auth import limit_of
 from tenants.models import ApiKey, Quota, Tenant
 from tenants.services import revoke_api_key
-from tenants.usage import uses
+from tenants.usage import Use, uses
 
 MOST_ROWS = 1_000
 Row = Mapping[str, Any]
@@ -80,7 +80,7 @@ def of_keys(options: Row) -> list[Row]:
 
 def of_quotas(options: Row) -> list[Row]:
     rows = list(Quota.objects.filter(tenant__in=chosen(options)).select_related("tenant", "api_key")[:MOST_ROWS])
-    found = uses([limit_of(row) for row in rows]) or [None] * len(rows)
+    found: Sequence[Use | None] = uses([limit_of(row) for row in rows]) or [None] * len(rows)
     return [
         {
             "id": row.pk,
