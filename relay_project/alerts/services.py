@@ -122,6 +122,7 @@ def note(found: Found, now: float) -> Changes:
     for key in changes.over:
         _end(rows[key], moment)
     Alert.objects.filter(over_at__lt=moment - KEPT).delete()
+    AlertMessage.objects.filter(alert=None, created_at__lt=moment - KEPT).delete()
     return changes
 
 

@@ -18,6 +18,7 @@ from routing.tests.upstream import says
 from tenants.models import Platform
 
 NOW = 1_900_000_000.0
+TOKEN = "t" * 40
 
 
 class NoLanes:
@@ -47,8 +48,8 @@ def test_a_breaker_is_told_with_its_beginning_and_who_falls_silent_is_forgotten(
 
 @pytest.mark.usefixtures("workers")
 def test_the_admin_api_sees_all_processes_and_its_policy_is_live_in_all(stage: Stage, settings: Any) -> None:
-    settings.ADMIN_TOKEN = token = "t" * 40
-    admin = httpx.Client(base_url=stage.shells.drf, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    settings.ADMIN_TOKEN = TOKEN
+    admin = httpx.Client(base_url=stage.shells.drf, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
     model = stage.route(says("dear"), says("cheap"))
     dear = stage.deployment(model)
     dear.price_in_microusd = dear.price_out_microusd = 9_000_000
@@ -70,3 +71,16 @@ def test_the_admin_api_sees_all_processes_and_its_policy_is_live_in_all(stage: S
         Platform.objects.all().delete()
         admin.close()
     stage.in_both(lambda base: said(base) == "dear")
+
+
+def test_a_quota_of_the_admin_api_is_live_and_can_be_reset(stage: Stage, settings: Any) -> None:
+    settings.ADMIN_TOKEN = TOKEN
+    model, (row, key) = stage.route(says("hello")), stage.new_key()
+    with httpx.Client(base_url=stage.shells.drf, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as admin:
+        given = {"tenant": row.tenant.slug, "key": row.key_id, "metric": "requests", "window": "month", "limit": 1}
+        path = f"/v1/admin/quotas/{admin.post('/v1/admin/quotas', json=given).raise_for_status().json()['id']}"
+        stage.in_both(lambda base: stage.ask(base, model, key=key).status_code == 429)
+        assert admin.get(path).json()["used"] == 1
+        assert admin.post(f"{path}/reset", json={"note": "a test"}).json() == {"taken_off": 1}
+        assert stage.ask(stage.shells.express, model, key=key).status_code == 200
+        assert admin.delete(path).status_code == 204
