@@ -25,7 +25,7 @@ demo: install ## Walk through the demo against the running `make dev`
 test: install-dev ## Run the tests with their own servers (ARGS="path -k name" picks some, without coverage)
 ifeq ($(strip $(ARGS)),)
 	@$(RUN) -m coverage erase
-	@$(RUN) -m coverage run -m pytest -q
+	@$(RUN) -m coverage run -m pytest -q -n 2 --dist loadfile
 	@$(RUN) -m coverage combine -q
 	@$(RUN) -m coverage report
 	@echo "Decisions are covered whole:"

@@ -1,7 +1,7 @@
 """What all tests share: the migrated database of this run, two tenants, and a whole Relay to talk to over HTTP.
 
-Rows that a server must see are committed; tests that write them use names of their own (``unique``), so that nothing
-need be cleaned away.
+Rows that a server must see are committed; tests that write them use names of their own (``unique``), so that no test
+minds what others left.
 """
 
 import itertools
@@ -21,10 +21,6 @@ import uvicorn
 from hypothesis import HealthCheck, settings
 
 from relay_project.embedded.ports import free_port
-
-# How fast the machine is today decides no test.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
 
 T = TypeVar("T")
 SignIn = Callable[..., Any]

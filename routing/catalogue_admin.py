@@ -9,20 +9,22 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from routing import credential_pages
+from routing import credential_pages, deployment_pages
 from routing.credentials import credential_for, obstacle, stored_credentials
+from routing.deployment_pages import Lately
 from routing.models import Deployment, DeploymentLimit, Provider
 from tenants.access import Role
 from tenants.console import StaffAdmin
 from tenants.models import Tenant
 from tenants.page import current_tenant, is_platform_staff, may, pill, with_tenant
+from traces.core.formats import duration
 
 PRICES = {"price_in_microusd", "price_out_microusd"}
 
@@ -90,6 +92,27 @@ def state_column(
     return state
 
 
+def lately_columns() -> list[Callable[[Any], str]]:
+    """How the deployments of a list did, looked up once for all its rows."""
+    known: dict[str, Lately] = {}
+
+    def of(row: Deployment) -> Lately:
+        if not known:
+            known.update(deployment_pages.lately())
+        return known.get(row.slug, Lately())
+
+    @admin.display(description="p95")
+    def p95(row: Deployment) -> str:
+        return duration(of(row).p95_ms)
+
+    @admin.display(description="Failed, last hour")
+    def failed(row: Deployment) -> str:
+        found = of(row)
+        return "–" if found.failed_percent is None else f"{found.failed_percent:.1f}% of {found.attempts:,}"
+
+    return [p95, failed]
+
+
 @admin.register(Provider)
 class ProviderAdmin(SharedAdmin):
     staff_fields: ClassVar = ["base_url", "credential_env", "needs_credential", "allow_private"]
@@ -107,11 +130,6 @@ class ProviderAdmin(SharedAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         columns = [name for name in self.list_display if name != "models" or is_platform_staff(request)]
         return [*columns, state_column(request, self.state)]
-
-    def formfield_for_dbfield(self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "base_url":
-            kwargs["assume_scheme"] = "https"
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         enter = self.admin_site.admin_view(credential_pages.of(self, credential_pages.enter, ["GET", "POST"]))
@@ -193,6 +211,7 @@ class DeploymentAdmin(SharedAdmin):
     inlines: ClassVar = [LimitInline]
     staff_fields: ClassVar = ["options"]
     list_display: ClassVar = ["slug", "provider", "model", "capacity", "price", "granted"]
+    change_form_outer_before_template = "routing/deployment_head.html"
     list_select_related: ClassVar = ["provider"]
     search_fields: ClassVar = ["slug", "model"]
 
@@ -201,7 +220,31 @@ class DeploymentAdmin(SharedAdmin):
         return rows if is_platform_staff(request) else rows.filter(pk__in=self.visible(request))
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*self.list_display, state_column(request, self.state)]
+        return [*self.list_display, *lately_columns(), state_column(request, self.state)]
+
+    def get_urls(self) -> list[URLPattern]:
+        test = self.admin_site.admin_view(deployment_pages.test_view(self))
+        return [path("<path:object_id>/test/", test, name="routing_deployment_test"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        extra: dict[str, Any] = {}
+        if row is not None:
+            routes = deployment_pages.routes_seen(request, current_tenant(request))
+            needed, alone = deployment_pages.needed_by(row, routes)
+            extra = {
+                "deployment": row,
+                "deployment_state": self.state(row, obstacles(request, Provider.objects.filter(pk=row.provider_id))),
+                "lately": deployment_pages.lately().get(row.slug, deployment_pages.Lately()),
+                "needed_by": needed,
+                "alone_in": alone,
+                "test_url": with_tenant(request, reverse("admin:routing_deployment_test", args=[row.pk])),
+                "may_test": is_platform_staff(request),
+            }
+        page: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+        return page
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: Any) -> None:
         """A price that somebody typed stays until somebody says otherwise."""

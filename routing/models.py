@@ -46,8 +46,11 @@ class Provider(models.Model):
     slug = models.CharField(max_length=48, unique=True, validators=[SLUG])
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=24, choices=Kind, default=Kind.OPENAI)
-    base_url = models.URLField(
-        max_length=400, blank=True, help_text="Up to and including /v1 for OpenAI-compatible servers. Not used by mock."
+    base_url = models.CharField(  # not a URLField, which refuses names without a dot, such as http://ollama:11434
+        "address",
+        max_length=400,
+        blank=True,
+        help_text="Up to and including /v1 for OpenAI-compatible servers. Not used by mock.",
     )
     credential_env = models.CharField(
         max_length=64,

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from routing.core.defaulting import with_default
 from routing.core.plan import ActivePolicy, Candidate
-from routing.core.policy import PolicyInvalid
+from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, obstacle, stored_credentials
 from routing.default_policy import default_settings
@@ -138,7 +139,7 @@ def load() -> Snapshot:
         paths={(entry.tenant_id, entry.path): entry for entry in routes if entry.path},
         policies=policies,
         targets={
-            (tenant_id, row.slug): _target(row, credential_for(row.provider, tenant_id, stored))
+            (tenant_id, row.slug): target_of(row, credential_for(row.provider, tenant_id, stored))
             for row in deployments.values()
             for tenant_id in (None, *_owners(row.provider_id, stored))
         },
@@ -221,13 +222,19 @@ def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
         if policy is None:
             continue
         try:
-            document = read_policy(version.text)
+            document = _document(version.text)
         except PolicyInvalid as error:  # only by SQL written by hand; the other policies must stay in force
             log.error("policy %s v%s is not valid and is not used: %s", policy.slug, version.number, error)
             continue
         document = with_default(document, default) if default else document
         found[policy.tenant_id, policy.slug] = ActivePolicy(policy.slug, version.number, document)
     return found
+
+
+@lru_cache(maxsize=2048)
+def _document(text: str) -> PolicyDocument:
+    """A version never changes, and reading it takes a millisecond; a change of any row makes all be loaded again."""
+    return read_policy(text)
 
 
 def _own_candidates(route: Route, deployments: Mapping[int, Deployment], stored: Stored) -> dict[int, Candidates]:
@@ -287,7 +294,7 @@ def _unavailable(row: Deployment, credential: Opened) -> str:
     return obstacle(row.provider, credential)
 
 
-def _target(row: Deployment, credential: Opened) -> Target:
+def target_of(row: Deployment, credential: Opened) -> Target:
     return Target(
         deployment=row.slug,
         provider=row.provider.slug,

@@ -124,6 +124,8 @@ class Link:
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Not by ``asyncio.wait_for``: before Python 3.12 it swallows a cancellation that comes with the event."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     return event.is_set()

@@ -122,13 +122,21 @@ class Ledger:
         if replied(reply):
             self._generation = generation
 
+    async def say_anew(self) -> None:
+        """What Redis believes of this process may be wrong: say all that it holds. New holds wait for that."""
+        async with self._announcing:
+            generation, self._generation = self._generation, ""
+            if generation:
+                await self._trips.run([("PING",)])  # by now every hold that was under way has come back
+                await self._say_what_is_held(generation)
+
     async def beat(self, silent_s: float = SILENT_S) -> None:
         """This process lives; those that were silent for so long do not, and what they held is released."""
         now = asyncio.get_running_loop().time()
         [reply] = await self._trips.run([BEAT.command([PROCESSES, COUNTERS], self.process, silent_s)])
         new, dead = replied(reply)
-        if (new or now - self._beat_at >= silent_s) and self._generation:  # it may have been taken for dead
-            await self._say_what_is_held(self._generation)
+        if new or now - self._beat_at >= silent_s:  # it may have been taken for dead
+            await self.say_anew()
         self._beat_at = now
         if dead:
             log.warning("released what dead processes held", extra={"processes": dead})

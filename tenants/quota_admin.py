@@ -40,6 +40,7 @@ class QuotaAdmin(TenantOwnedAdmin):
     fields: ClassVar = ["api_key", "metric", "window", "timezone", "limit", "hard"]
     list_display: ClassVar = ["what", "applies_to", "used", "resets", "runs_out", "when_over"]
     list_select_related: ClassVar = ["api_key", "tenant"]
+    search_fields: ClassVar = ["api_key__name"]
     list_before_template = "tenants/quota_list_head.html"
     change_form_outer_before_template = "tenants/quota_head.html"
 

@@ -95,12 +95,14 @@ class Recorder:
         for settlement in settlements:
             self._ledger.settling(settlement)
         try:
-            for reply in await self._redis.run([self.command(trace, settlement) for settlement, trace in read]):
-                replied(reply)
+            replies = await self._redis.run([self.command(trace, settlement) for settlement, trace in read])
+            fresh = [replied(reply) for reply in replies]
         except BaseException:
             for settlement in settlements:
                 self._ledger.settling(settlement, 1)
             raise
+        if 0 in fresh:  # settled before, and the reply was lost: since then it may have been announced as held
+            await self._ledger.say_anew()
 
 
 def _read_line(line: bytes) -> tuple[Settlement | None, bytes]:

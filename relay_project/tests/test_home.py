@@ -1,10 +1,24 @@
 import pytest
 from django.test import Client
 
+from conftest import unique
 from tenants.models import Tenant, User
+from tenants.services import create_tenant
 from traces.tests.rows import make_trace
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def tenant_a(committed: None) -> Tenant:
+    """Of this module's own: its pages are counted."""
+    return create_tenant(slug=unique("shop"), name="Shop")
+
+
+@pytest.fixture(scope="module")
+def tenant_b(committed: None) -> Tenant:
+    """Of this module's own: its pages are counted."""
+    return create_tenant(slug=unique("bank"), name="Bank")
 
 
 @pytest.fixture

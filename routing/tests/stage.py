@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 from django.db import transaction
+from django.db.models import Q
 from django_tenants.utils import tenant_context
 
 from conftest import Shells, eventually, unique
-from routing.models import Deployment, Provider, Route
+from routing.models import Deployment, Policy, Provider, Route
 from routing.services import import_policy, save_route
 from routing.tests.upstream import FakeProvider, Script
 from tenants.models import ApiKey, Quota, Tenant
@@ -34,12 +35,19 @@ class Stage:
         self.shells, self.fake, self.tenant = shells, fake, tenant
         self.http = httpx.Client(timeout=30)
         self._keys: dict[str, str] = {}
+        self._names: list[str] = []
         self._provider = Provider.objects.create(
             slug=unique("fake"), name="Fake", base_url=fake.url, allow_private=True
         )
 
     def close(self) -> None:
+        """Routes are taken away again: every server reads them all anew at each change."""
         self.http.close()
+        with transaction.atomic():
+            routes = Route.objects.filter(Q(name__in=self._names) | Q(policy__slug__in=self._names))
+            Route.objects.filter(alias_of__in=routes).delete()
+            routes.delete()
+            Policy.objects.filter(slug__in=self._names).delete()
 
     def key(self, tenant: Tenant | None = None) -> str:
         """The tenant's usual key."""
@@ -66,6 +74,7 @@ class Stage:
         *scripts: Script,
         tenant: Tenant | None = None,
         policy: str = NO_CACHE,
+        provider: Provider | None = None,
         shares: Sequence[int] | None = None,
         row: dict[str, Any] | None = None,
         **deployment: Any,
@@ -73,10 +82,11 @@ class Stage:
         """A model of the tenant with these candidates in order, live in both servers when this returns. ``row``: more
         of the Route."""
         tenant, name = tenant or self.tenant, unique("model")
+        self._names.append(name)
         with transaction.atomic():
             import_policy(tenant=tenant, slug=name, text=policy, activated=True)
             route = Route(tenant=tenant, name=name, policy=tenant.policies.get(slug=name), **(row or {}))
-            deployments = self._deployments(name, scripts, deployment)
+            deployments = self._deployments(name, scripts, {"provider": provider or self._provider, **deployment})
             parts: Sequence[int | None] = shares or [None] * len(scripts)
             save_route(route, candidates=list(zip(deployments, parts, strict=True)))
         self.in_both(lambda base: f'"{name}"' in self.models(base, self.key(tenant)).text)
@@ -86,11 +96,12 @@ class Stage:
         for position, script in enumerate(scripts):
             slug = f"{name}-{position}"
             self.fake.scripts[slug] = script
-            yield Deployment.objects.create(slug=slug, provider=self._provider, model=slug, **PRICES | values)
+            yield Deployment.objects.create(slug=slug, model=slug, **PRICES | values)
 
     def alias(self, target: str, **row: Any) -> str:
         """Another name for a route, live in both servers when this returns. ``row``: more of the Route."""
         name = unique("alias")
+        self._names.append(name)
         route = Route(tenant=self.tenant, name=name, alias_of=Route.objects.get(name=target), **row)
         save_route(route, candidates=[])
         self.in_both(lambda base: f'"{name}"' in self.models(base, self.key()).text)

@@ -42,7 +42,9 @@ def rows() -> Any:
 def test_all_are_rows_that_could_have_been_saved_by_hand(policy: Policy) -> None:
     seed_catalogue({"demo": policy, "auto": policy}, {"RELAY_EMBEDDED_LLM_URL": "http://127.0.0.1:18081/v1"})
     assert {row.slug for row in Provider.objects.all()} >= {seed.slug for seed in PROVIDERS}
-    for row in (*Provider.objects.all(), *Deployment.objects.all(), *DeploymentLimit.objects.all()):
+    deployments = Deployment.objects.filter(slug__in=[seed.slug for seed in DEPLOYMENTS])
+    providers = Provider.objects.filter(deployments__in=deployments).distinct()
+    for row in (*providers, *deployments, *DeploymentLimit.objects.filter(deployment__in=deployments)):
         row.full_clean()
     for slug, limits in LIMITS.items():
         assert {str(limit) for limit in Deployment.objects.get(slug=slug).limits.all()} == limits

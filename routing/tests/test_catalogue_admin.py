@@ -119,7 +119,8 @@ def test_the_list_says_what_is_missing(sign_in: SignIn, provider: Provider) -> N
     assert "bring your own or ask staff" in theirs and "VENDOR_API_KEY" not in theirs
     assert "Provider is not ready" in html(viewer.get("/admin/routing/deployment/?tenant=acme"))
     set_credential(provider=provider, tenant=None, secret=SECRET)
-    assert provider.slug in (listed := html(viewer.get("/admin/routing/provider/?tenant=acme")))
+    listed = html(viewer.get(f"/admin/routing/provider/?tenant=acme&q={provider.slug}"))
+    assert provider.name in listed
     assert "Not ready" not in listed
 
 
@@ -136,6 +137,10 @@ def test_staff_change_a_provider_and_bad_addresses_name_their_field(sign_in: Sig
     assert staff.post(
         at(provider, tenant="all"), {**form, "base_url": "http://127.0.0.1:1/", "allow_private": "on"}
     ).status_code == 302  # fmt: skip
+    page = html(staff.post(at(provider, tenant="all"), {**form, "base_url": "vendor.example/v1"}))
+    assert "It must begin with http:// or https://." in page
+    short = {**form, "base_url": "http://localhost:11434", "allow_private": "on"}
+    assert staff.post(at(provider, tenant="all"), short).status_code == 302, "a name without a dot, as in a network"
 
 
 def test_a_price_that_staff_type_is_kept_as_set_by_hand(sign_in: SignIn, deployment: Deployment) -> None:

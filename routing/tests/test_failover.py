@@ -6,6 +6,10 @@ import orjson
 import pytest
 
 from conftest import eventually, unique
+from routing.credentials import set_credential
+from routing.models import Provider
+from routing.tests import test_anthropic as anthropic
+from routing.tests import test_bedrock as bedrock
 from routing.tests.stage import CACHE, Stage
 from routing.tests.upstream import (
     DONE,
@@ -110,6 +114,29 @@ def test_a_stream_that_breaks_ends_with_an_error(base: str, stage: Stage, code: 
     assert "so" in answer.text and " far" in answer.text and "sk-secret" not in answer.text
     trace = stage.trace(answer)
     assert (trace.outcome, trace.error_code, trace.usage_source) == ("failed", code, "estimated")
+    assert trace.tokens_out and trace.cost_microusd == trace.tokens_in + 2 * trace.tokens_out
+    assert not stage.received(model, 1), "nothing is spliced on"
+    assert stage.ask(base, model, stream=True).headers["x-relay-cache"] == "miss", "nor stored"
+
+
+BEGINNINGS = {
+    Provider.Kind.ANTHROPIC: anthropic.wire(*anthropic.events(*anthropic.words("so", " far"))[:5]),
+    Provider.Kind.BEDROCK: bedrock.wire(*bedrock.events({"text": "so"}, {"text": " far"})[:3]),
+}
+
+
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_so_it_does_whatever_the_provider_speaks(base: str, stage: Stage, kind: Provider.Kind) -> None:
+    provider = Provider.objects.create(slug=unique("other"), kind=kind, base_url=stage.fake.url, allow_private=True)
+    set_credential(provider=provider, tenant=None, secret="AKIAEXAMPLE:secret")
+    options = {"region": "eu-west-1"} if kind == Provider.Kind.BEDROCK else {}
+    scripts = sends(BEGINNINGS[kind]), says("never asked")
+    model = stage.route(*scripts, provider=provider, policy=CACHE, options=options)
+    answer = stage.ask(base, model, stream=True)
+    _broke_off(answer)
+    assert "so" in answer.text and " far" in answer.text
+    trace = stage.trace(answer)
+    assert (trace.outcome, trace.error_code) == ("failed", "stream_cut")
     assert trace.tokens_out and trace.cost_microusd == trace.tokens_in + 2 * trace.tokens_out
     assert not stage.received(model, 1), "nothing is spliced on"
     assert stage.ask(base, model, stream=True).headers["x-relay-cache"] == "miss", "nor stored"

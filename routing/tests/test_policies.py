@@ -184,7 +184,7 @@ def test_a_policy_of_the_platform_is_read_by_all_and_written_by_staff(sign_in: S
     services.import_policy(tenant=None, slug=unique("shared"), text=TEXT, activated=True)
     shared = Policy.objects.filter(tenant=None).latest("pk")
     owner = sign_in(Role.OWNER)
-    assert shared.slug in html(owner.get("/admin/routing/policy/?tenant=acme"))
+    assert shared.slug in html(owner.get(f"/admin/routing/policy/?tenant=acme&q={shared.slug}"))
     page = html(owner.get(at(shared)))
     assert "belongs to the platform" in page and 'id="save"' not in page
     assert owner.post(at(shared), {"text": OTHER, "base": "1"}).status_code == 403

@@ -137,7 +137,7 @@ def sign_in() -> Iterator[Any]:
 def test_an_admin_resets_on_the_page(stage: Stage, spent: Any, sign_in: Any) -> None:
     quota, *_ = spent
     client, page = sign_in(stage.tenant, "admin"), f"/admin/tenants/quota/{quota.pk}"
-    listed = client.get(f"/admin/tenants/quota/?tenant={stage.tenant.slug}").content.decode()
+    listed = client.get(f"/admin/tenants/quota/?tenant={stage.tenant.slug}&q={quota.api_key.name}").content.decode()
     assert "3 requests of 10 requests" in listed and 'role="meter"' in listed
     assert "3 requests of 10 requests" in client.get(f"{page}/reset/").content.decode()
     after = client.post(f"{page}/reset/", {"note": "a mistake"}, follow=True).content.decode()
@@ -171,7 +171,10 @@ def test_without_redis_the_page_shows_a_dash(stage: Stage, spent: Any, sign_in: 
     quota, *_ = spent
     settings.REDIS_URL = "redis://127.0.0.1:9/0"
     client = sign_in(stage.tenant, "admin")
-    assert "requests of 10" not in client.get(f"/admin/tenants/quota/?tenant={stage.tenant.slug}").content.decode()
+    assert (
+        "requests of 10"
+        not in client.get(f"/admin/tenants/quota/?tenant={stage.tenant.slug}&q={quota.api_key.name}").content.decode()
+    )
     after = client.post(f"/admin/tenants/quota/{quota.pk}/reset/", follow=True).content.decode()
     assert "nothing was reset" in after
 

@@ -38,6 +38,8 @@ class FakeProvider:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/v1/chat/completions", self._answer)
         application.router.add_post("/v1/embeddings", self._answer)
+        application.router.add_post("/v1/messages", self._answer)  # Anthropic
+        application.router.add_post("/v1/model/{model}/converse-stream", self._answer)  # Bedrock
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -46,7 +48,7 @@ class FakeProvider:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body: Body = orjson.loads(await request.read())
-        model = body["model"]
+        model = request.match_info.get("model") or body["model"]
         self.received[model].append(body)
         self.running[model] += 1
         self.peak[model] = max(self.peak[model], self.running[model])

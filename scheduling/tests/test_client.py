@@ -20,7 +20,7 @@ from django.conf import settings
 from scheduling.client import Ask, Grant, LaneClient, QueueFull
 from scheduling.core.board import Board
 from scheduling.core.lanes import DEFAULT_LANES, LaneConfig
-from scheduling.link import SILENT_S
+from scheduling.link import SILENT_S, _within
 
 numbers = count()
 WITH_WORKER, WITHOUT_WORKER, WORKER_DIES = 5, 6, 7
@@ -127,6 +127,22 @@ async def test_a_free_slot_is_given_at_once_without_any_message() -> None:
                 assert (grant.decision, grant.max_tokens, grant.queue_wait_ms) == ("granted", 500, 0.0)
                 assert figures(client, "llama", "in_flight") == 1
         assert figures(client, "llama", "in_flight") == 0
+
+
+async def test_a_stop_that_comes_with_an_event_is_heard() -> None:
+    event = asyncio.Event()
+
+    async def work() -> None:
+        while True:
+            await _within(30, event)
+            event.clear()
+
+    working = asyncio.create_task(work())
+    for happens in (lambda: None, lambda: None, event.set, working.cancel):
+        happens()
+        await asyncio.sleep(0)
+    done, _ = await asyncio.wait([working], timeout=5)
+    assert done
 
 
 async def test_without_a_worker_requests_wait_for_each_other_and_the_grant_says_so() -> None:

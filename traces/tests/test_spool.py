@@ -16,6 +16,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from conftest import unique
 from relay_project.embedded.ports import free_port
 from tenants.holds import Item, Settlement
 from tenants.ledger import Ledger
@@ -100,6 +101,21 @@ async def test_a_spooled_settlement_is_counted_once_when_its_trace_is_sent(redis
         assert await recorder.drain() == 2
     assert await streamed(redis) == [record["id"]]
     assert await redis.hgetall(counter) == {b"s7": b"12"}, "what a dead process held is not given back twice"
+
+
+async def test_what_was_settled_before_its_reply_was_lost_is_not_held_for_ever(redis: Any, tmp_path: Path) -> None:
+    async with recorder_of(Spool(tmp_path, MEGABYTE), redis_url(8)) as recorder:
+        record, ledger = record_of(ACME), recorder._ledger
+        key = f"relay:{{ledger}}:{unique('q')}:0"
+        settlement = Settlement(record["id"], ledger.process, "none", (Item(key, 70, 12, 4_000_000_000),))
+        await recorder._redis.run([recorder.command(dump(record), settlement)])  # it arrived, and nobody knows
+        ledger.settling(settlement, 1)
+        await redis.hset(EPOCH, "g", "8")
+        await ledger.announce("8")
+        assert await redis.hget(key, "h") == b"70"
+        recorder.spooled(dump(record), settlement)
+        assert await recorder.drain() == 1
+        assert await redis.hget(key, "h") == b"0"
 
 
 def test_only_its_owner_may_read_a_spool(tmp_path: Path) -> None:

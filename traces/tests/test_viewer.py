@@ -10,13 +10,21 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import tenant_context
 
+from conftest import unique
 from tenants.models import Membership, Tenant, User
+from tenants.services import create_tenant
 from traces.models import Trace
 from traces.tests.rows import make_trace
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[..., Client]
 LIST = "/admin/traces/"
+
+
+@pytest.fixture(scope="module")
+def tenant_a(committed: None) -> Tenant:
+    """Of this module's own: its pages are counted."""
+    return create_tenant(slug=unique("shop"), name="Shop")
 
 
 @pytest.fixture
@@ -233,6 +241,19 @@ def test_a_scored_plan_shows_candidates_by_factors(sign_in: SignIn, tenant_a: Te
     ):
         assert shown in page
     assert "Failed lately; tried last for 9 s more." in page
+
+
+def test_a_candidate_that_its_breaker_kept_away_is_not_called_needless(sign_in: SignIn, tenant_a: Tenant) -> None:
+    why = "Its breaker is open (connection refused); not asked for 4.0 s more."
+    step = {"step": "breaker", "subject": "local-llama", "outcome": "passed over", "why": why}
+    trace = make_trace(tenant_a, plan_json=SCORED, attempts_json=[], decision_trace_json=[step], endpoint="infer")
+
+    page = text(sign_in(tenant_a), f"{LIST}{trace.pk}/")
+    table = page[page.index('id="candidates"') :].partition("</section>")[0]
+
+    assert "Passed over" in table and why in table
+    assert table.count("Not needed") == 1, "only the one that was not reached"
+    assert ">infer</span>" in page
 
 
 @pytest.mark.parametrize(

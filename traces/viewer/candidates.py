@@ -15,6 +15,7 @@ FACTORS = {
     "task": "Task",
     "environment": "Environment",
 }
+NOT_NEEDED, PASSED_OVER = "not needed", "passed over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,26 @@ def candidate_table(trace: Trace) -> Table:
     weights = {name: number(mapping(plan.get("weights")).get(name)) or 0.0 for name in FACTORS}
     scored = bool(mapping(plan.get("weights")))
     attempts = {text(attempt.get("deployment")): attempt for attempt in mappings(trace.attempts_json)}
+    passed_over = {
+        text(step.get("subject")): text(step.get("why"))
+        for step in mappings(trace.decision_trace_json)
+        if step.get("outcome") == PASSED_OVER
+    }
+    rows = []
+    for candidate in mappings(plan.get("candidates")):
+        name = text(candidate.get("deployment"))
+        row = _row(candidate, attempts.get(name, {}), weights if scored else {})
+        if row["outcome"] == NOT_NEEDED and name in passed_over:
+            row |= {"outcome": PASSED_OVER, "passed_over": passed_over[name]}
+        rows.append(row)
     return Table(
-        rows=[
-            _row(candidate, attempts.get(text(candidate.get("deployment")), {}), weights if scored else {})
-            for candidate in mappings(plan.get("candidates"))
-        ],
+        rows=rows,
         columns=[(FACTORS[name], weight) for name, weight in weights.items()] if scored else [],
     )
 
 
 def _row(candidate: Mapping[str, Any], attempt: Mapping[str, Any], weights: Mapping[str, float]) -> dict[str, Any]:
-    unasked = "ruled out" if candidate.get("verdict") == "ruled out" else "not needed"
+    unasked = "ruled out" if candidate.get("verdict") == "ruled out" else NOT_NEEDED
     factors = mapping(candidate.get("factors"))
     return {
         **candidate,
