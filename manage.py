@@ -5,15 +5,18 @@ import os
 import sys
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
 from django.db.utils import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from relay_project.command_line import CommandLine, who_runs
+from tenants.acting import Actor, acts_by_default
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "relay_project.settings")
     try:
-        execute_from_command_line(sys.argv)
+        acts_by_default(Actor("command", who_runs(" ".join(sys.argv[1:2]))))
+        CommandLine(sys.argv).execute()
     except (OperationalError, RedisConnectionError, ImproperlyConfigured) as error:
         if "--traceback" in sys.argv:
             raise

@@ -13,7 +13,7 @@ from django.urls import reverse
 from tenants.access import tenants_of
 from tenants.page import current_tenant, is_platform_staff, with_tenant
 
-SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling|evals)/[a-z]+/)?")
+SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling|alerts|evals)/[a-z]+/)?")
 
 OBSERVE = [("evals.LoadRun", "Load runs", "show_chart")]
 CONTROL = [
@@ -29,6 +29,8 @@ ACCESS = [
     ("tenants.Membership", "Members", "group"),
     ("tenants.Tenant", "Tenants", "domain"),
     ("tenants.User", "Users", "manage_accounts"),
+    ("tenants.AuditEntry", "Audit log", "history"),
+    ("alerts.AlertChannel", "Alerts", "notifications"),
 ]
 
 

@@ -103,3 +103,20 @@ def writable_directory(name: str) -> Path | None:
             f"{name} must be a directory that Relay can write to, and {path} is not: {error.strerror}."
         ) from None
     return path
+
+
+def smtp(name: str) -> tuple[str, int, str, str, bool, bool]:
+    """``smtp://user:password@host:587`` (STARTTLS), ``smtps://host:465`` or ``smtp+plain://host:25`` as host, port,
+    user, password, STARTTLS, TLS; no host if it is not set. The error shows none of it."""
+    try:
+        parts = urlsplit(text(name))
+        port = parts.port
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is not a valid address.") from None
+    if not text(name):
+        return "", 25, "", "", False, False
+    if parts.scheme not in {"smtp", "smtps", "smtp+plain"} or not parts.hostname:
+        raise ImproperlyConfigured(f"{name} must look like smtp://user:password@host:587 (or smtps://, smtp+plain://).")
+    usual = {"smtp": 587, "smtps": 465, "smtp+plain": 25}[parts.scheme]
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return parts.hostname, port or usual, user, password, parts.scheme == "smtp", parts.scheme == "smtps"

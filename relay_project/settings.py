@@ -32,6 +32,11 @@ if any(secret and secret in env.text("RELAY_CREDENTIAL_KEYS") for secret in (SEC
     raise ImproperlyConfigured("RELAY_CREDENTIAL_KEYS must hold keys of their own: one secret, one purpose.")
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("RELAY_ALLOWED_HOSTS must name the hosts that Relay answers for, separated by commas.")
+ADMIN_TOKEN = env.text("ADMIN_TOKEN")
+if ADMIN_TOKEN and len(ADMIN_TOKEN) < 32:
+    raise ImproperlyConfigured("ADMIN_TOKEN must have at least 32 random characters; without it the admin API is off.")
+if ADMIN_TOKEN and ADMIN_TOKEN in {SECRET_KEY, RELAY_KEY_PEPPER, env.text("RELAY_METRICS_TOKEN")}:
+    raise ImproperlyConfigured("ADMIN_TOKEN must be a secret of its own: one secret, one purpose.")
 if DEBUG:
     SECRET_KEY = SECRET_KEY or "insecure-development-secret-key-do-not-use-it-elsewhere-0123456789"
     RELAY_KEY_PEPPER = RELAY_KEY_PEPPER or "insecure-development-key-pepper-do-not-use-it"
@@ -83,6 +88,7 @@ SHARED_APPS = [
     "django_prometheus",
     "django_celery_beat",
     "relay_project",
+    "relay_project.alerts",
 ]
 TENANT_APPS = ["traces", "caching"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
@@ -98,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "tenants.middleware.ConsoleTenantMiddleware",
+    "tenants.audit.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -153,7 +160,15 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "relay:celery:"}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {"purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0}}
+CELERY_BEAT_SCHEDULE = {
+    "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
+    "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
+}
+
+# --- Mail --------------------------------------------------------------------------------------------------------
+EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = env.smtp("RELAY_SMTP_URL")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("RELAY_MAIL_FROM", "relay@localhost")
 
 # --- Web ---------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

@@ -9,6 +9,7 @@ from tenants.views import welcome
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
+    path("v1/admin/", include("relay_project.admin_api.urls")),
     path("", include("routing.api.urls")),
     path("metrics", metrics, name="metrics"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

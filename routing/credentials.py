@@ -43,6 +43,9 @@ class Rotation:
     current: int  # under the first key already
     lost: tuple[str, ...]  # names of those that no key opens
 
+    def __add__(self, other: "Rotation") -> "Rotation":
+        return Rotation(self.rewrapped + other.rewrapped, self.current + other.current, self.lost + other.lost)
+
 
 def set_credential(*, provider: Provider, tenant: Tenant | None, secret: str, author: str = "") -> Credential:
     """In force everywhere within a second. Raises ValidationError that names “secret”."""

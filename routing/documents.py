@@ -69,6 +69,7 @@ def changes_in_words(old: PolicyDocument, new: PolicyDocument) -> list[str]:
 
 def _plain(document: PolicyDocument) -> dict[str, Any]:
     data = asdict(document)
+    del data["named"]
     data["rules"] = {rule["name"]: rule for rule in data["rules"]}
     data["order of rules"] = [rule.name for rule in document.rules]
     return data

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from routing.core.defaulting import with_default
 from routing.core.plan import ActivePolicy, Candidate
 from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, obstacle, stored_credentials
+from routing.default_policy import default_settings
 from routing.documents import read_policy
 from routing.models import Deployment, DeploymentLimit, Policy, PolicyVersion, Route
 from routing.providers.base import Target
@@ -214,15 +216,18 @@ def limits_of(row: Deployment) -> tuple[Limit, ...]:
 
 def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
     active = {(row.pk, row.active_version): row for row in Policy.objects.exclude(active_version=None)}
-    found = {}
+    found, default = {}, default_settings()
     for version in PolicyVersion.objects.filter(policy__in=[pk for pk, _ in active]):
         policy = active.get((version.policy_id, version.number))
         if policy is None:
             continue
         try:
-            found[policy.tenant_id, policy.slug] = ActivePolicy(policy.slug, version.number, _document(version.text))
+            document = _document(version.text)
         except PolicyInvalid as error:  # only by SQL written by hand; the other policies must stay in force
             log.error("policy %s v%s is not valid and is not used: %s", policy.slug, version.number, error)
+            continue
+        document = with_default(document, default) if default else document
+        found[policy.tenant_id, policy.slug] = ActivePolicy(policy.slug, version.number, document)
     return found
 
 

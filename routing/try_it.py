@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from routing.core.defaulting import with_default
 from routing.core.features import Features, estimate_tokens
 from routing.core.plan import ActivePolicy, Candidate, Surroundings, make_plan
 from routing.core.policy import PolicyDocument
@@ -13,6 +14,7 @@ from routing.core.request import InvalidRequest
 from routing.core.split import draw_of
 from routing.core.tasks import task_of
 from routing.credentials import stored_credentials
+from routing.default_policy import default_settings
 from routing.models import Route
 from routing.planning import minutes_of_day
 from routing.snapshot import candidate_of
@@ -41,6 +43,8 @@ def try_policy(
     candidates = _candidates(tenant, model)
     if candidates is None:
         return {"error": f"There is no route named “{model}”."}
+    default = default_settings()
+    document = with_default(document, default) if default else document
     try:
         plan = make_plan(
             ActivePolicy(slug, version, document),

@@ -19,10 +19,11 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from tenants import services
 from tenants.access import Role
+from tenants.audit_admin import AuditAdmin
 from tenants.console import StaffAdmin, TenantOwnedAdmin
 from tenants.core.apikeys import PREFIX
 from tenants.forms import ROLE_WORDS, ApiKeyForm, MembershipForm, NewMembershipForm, TenantRowForm
-from tenants.models import ApiKey, Membership, Quota, Tenant, User
+from tenants.models import ApiKey, AuditEntry, Membership, Quota, Tenant, User
 from tenants.page import pill, when, with_tenant
 from tenants.quota_admin import QuotaAdmin
 
@@ -134,6 +135,7 @@ class ApiKeyAdmin(TenantOwnedAdmin):
 
 
 admin.site.register(Quota, QuotaAdmin)
+admin.site.register(AuditEntry, AuditAdmin)
 
 
 @admin.register(Membership)

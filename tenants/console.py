@@ -71,7 +71,7 @@ class TenantForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk is None:
+        if self.instance._state.adding:
             self.instance.tenant = self.tenant
         for field in self.fields.values():
             if isinstance(field.widget, RelatedFieldWidgetWrapper):

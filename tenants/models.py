@@ -177,3 +177,64 @@ class QuotaReset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.limit_name}: {self.amount:,} taken off"
+
+
+class Platform(models.Model):
+    """What holds for the whole platform: one row."""
+
+    default_policy = models.CharField(
+        max_length=48,
+        blank=True,
+        help_text="A strategy, or a policy of the platform whose strategy (with its weights, SLO and canary) is taken:"
+        " how candidates are ordered wherever a policy names no strategy of its own. Empty: in the route's order.",
+    )
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="platform_once")]
+
+    def __str__(self) -> str:
+        return "Platform"
+
+
+class AuditEntry(models.Model):
+    """One act of somebody. Triggers write, number and guard the entries (`tenants/audit_sql.py`)."""
+
+    class ActorKind(models.TextChoices):
+        USER = "user", "Person"
+        ADMIN_TOKEN = "admin-token", "Admin API"
+        COMMAND = "command", "Command"
+        DATABASE = "database", "Database"
+
+    class Action(models.TextChoices):
+        CREATED = "created", "created"
+        CHANGED = "changed", "changed"
+        DELETED = "deleted", "deleted"
+        ACTIVATED = "activated", "activated"
+        REVOKED = "revoked", "revoked"
+        RESET = "reset", "reset"
+        RELOADED = "reloaded", "reloaded"
+        TESTED = "tested", "tested"
+
+    number = models.BigIntegerField("no.", unique=True, null=True)  # place in the chain, given at commit
+    at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=16, choices=ActorKind)
+    actor = models.CharField(max_length=150)
+    address = models.CharField(max_length=45, db_default="")
+    tenant_id = models.BigIntegerField(null=True)  # no foreign key: entries outlive what they name. null: platform
+    tenant = models.CharField(max_length=48, db_default="")
+    action = models.CharField(max_length=16, choices=Action)
+    object = models.CharField(max_length=63)  # the table
+    object_id = models.CharField(max_length=40, db_default="")
+    name = models.CharField(max_length=200, db_default="")
+    changes = models.JSONField(default=dict)  # field -> [before, after]
+    previous = models.CharField(max_length=64, db_default="")
+    hash = models.CharField(max_length=64, db_default="")
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit entries"
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index(fields=["tenant_id", "-id"], name="audit_of_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.name}"

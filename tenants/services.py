@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from tenants.core.apikeys import digest_of, make_key
-from tenants.models import ApiKey, Domain, Membership, Tenant, User
+from tenants.models import ApiKey, Domain, Membership, Quota, Tenant, User
 
 
 def create_tenant(*, slug: str, name: str = "", content: str = Tenant.Content.FULL) -> Tenant:
@@ -82,3 +82,10 @@ def add_member(*, tenant: Tenant, who: str, role: str) -> tuple[Membership, bool
     membership.save()
     User.objects.filter(pk=person.pk, is_staff=False).update(is_staff=True)
     return membership, is_new
+
+
+def save_quota(quota: Quota) -> Quota:
+    """In force within a second. Raises ValidationError that names the field."""
+    quota.full_clean()
+    quota.save()
+    return quota

@@ -1,11 +1,11 @@
-"""What is read from the environment: a bad value stops the start by its name, and a key is never shown."""
+"""What is read from the environment: a bad value stops the start by its name, and a secret is never shown."""
 
 import secrets
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from relay_project.env import sampler, sealing_keys
+from relay_project.env import sampler, sealing_keys, smtp
 from traces.core.trace_context import Sampler
 
 
@@ -63,3 +63,27 @@ def test_without_an_address_nothing_is_exported(monkeypatch: pytest.MonkeyPatch)
     assert sampler() == Sampler(by_parent=True, share=1.0)
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     assert sampler() is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ("", 25, "", "", False, False)),
+        ("smtp://me:p%40ss@mail.example.com", ("mail.example.com", 587, "me", "p@ss", True, False)),
+        ("smtps://mail.example.com", ("mail.example.com", 465, "", "", False, True)),
+        ("smtp+plain://localhost:1025", ("localhost", 1025, "", "", False, False)),
+    ],
+)
+def test_a_mail_server(monkeypatch: pytest.MonkeyPatch, value: str, expected: tuple[object, ...]) -> None:
+    monkeypatch.setenv("RELAY_SMTP_URL", value)
+    assert smtp("RELAY_SMTP_URL") == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["mail.example.com:587", "http://me:hunter2@mail", "smtp://me:hunter2@mail:x", "smtp://"]
+)
+def test_a_bad_mail_server_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("RELAY_SMTP_URL", value)
+    with pytest.raises(ImproperlyConfigured, match="RELAY_SMTP_URL") as refused:
+        smtp("RELAY_SMTP_URL")
+    assert "hunter2" not in str(refused.value)

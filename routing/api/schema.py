@@ -29,7 +29,7 @@ _CHAT_REQUEST = {
         "top_p": {"type": "number", "minimum": 0, "maximum": 1},
     },
 }
-_ERROR = {
+ERROR = {
     "type": "object",
     "properties": {
         "error": {
@@ -132,7 +132,7 @@ def _header(name: str, description: str) -> OpenApiParameter:
     return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
 
 
-def _said(description: str, shape: dict[str, Any] = _ERROR) -> OpenApiResponse:
+def _said(description: str, shape: dict[str, Any] = ERROR) -> OpenApiResponse:
     return OpenApiResponse(response=shape, description=description)
 
 

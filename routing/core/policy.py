@@ -103,11 +103,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
+    """``named``: the settings that its defaults name themselves."""
+
     buckets: Mapping[str, BucketLimit]
     profiles: Mapping[str, Mapping[str, float]]
     defaults: Settings
     rules: tuple[Rule, ...]
     description: str = ""
+    named: frozenset[str] = frozenset()
 
 
 def apply(settings: Settings, then: Mapping[str, Any]) -> Settings:

@@ -129,12 +129,14 @@ def parse(data: Any) -> PolicyDocument:
     if data is None or (isinstance(data, Mapping) and not data):
         read.bad((), "is empty; it needs at least buckets and defaults.")
     profiles = _profiles(read, top.get("profiles"))
+    named = _settings(read, top.get("defaults"), ("defaults",), profiles)
     document = PolicyDocument(
         description=read.word(top["description"], ("description",)) if "description" in top else "",
         buckets=_buckets(read, top.get("buckets")),
         profiles=profiles,
-        defaults=apply(Settings(), _settings(read, top.get("defaults"), ("defaults",), profiles)),
+        defaults=apply(Settings(), named),
         rules=_rules(read, top.get("rules"), profiles),
+        named=frozenset(named),
     )
     if not read.problems:
         _check_together(read, document)

@@ -31,7 +31,10 @@ class Outlet:
         self._public, self._private = _session(False, resolver), _session(True, resolver)
 
     def to(self, target: Target) -> aiohttp.ClientSession:
-        return self._private if target.allow_private else self._public
+        return self.session(target.allow_private)
+
+    def session(self, allow_private: bool) -> aiohttp.ClientSession:
+        return self._private if allow_private else self._public
 
     async def aclose(self) -> None:
         await self._public.close()

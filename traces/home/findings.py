@@ -37,6 +37,7 @@ class Problem:
     effect: str
     action: str
     url: str
+    key: str = ""  # what tells it apart from others while its figures change; empty: alerts know it from elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,7 @@ def problems(query: TraceQuery, totals: Totals, series: Series, health: Sequence
                     f"{deployment.failed:,} of {deployment.attempts:,} attempts; the next candidate is asked instead.",
                     "View traces that fell back",
                     traces_url(query, outcome="fell_back,failed"),
+                    f"failing/{deployment.name}",
                 )
             )
     failed = sum(step.get("failed", 0) for step in series.outcomes)
@@ -214,6 +216,7 @@ def problems(query: TraceQuery, totals: Totals, series: Series, health: Sequence
                 f"{formats.percent(failed / totals.requests)} of all; every candidate failed.",
                 f"View {failed:,} traces",
                 traces_url(query, outcome="failed"),
+                "unanswered",
             )
         )
     if limited:

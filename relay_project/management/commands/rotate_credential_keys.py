@@ -1,10 +1,12 @@
-"""`manage.py rotate_credential_keys`: every stored credential under the first of RELAY_CREDENTIAL_KEYS."""
+"""`manage.py rotate_credential_keys`: all that is sealed (credentials, addresses of alerts) under the first of
+RELAY_CREDENTIAL_KEYS."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from relay_project.alerts.services import rotate_channels
 from routing.credentials import NO_KEYS, rotate_keys
 
 
@@ -18,7 +20,7 @@ class Command(BaseCommand):
         if not settings.RELAY_CREDENTIAL_KEYS:
             raise CommandError(NO_KEYS)
         first = next(iter(settings.RELAY_CREDENTIAL_KEYS))
-        done = rotate_keys(dry_run=dry_run)
+        done = rotate_keys(dry_run=dry_run) + rotate_channels(dry_run=dry_run)
         verb = "would be put" if dry_run else "put"
         self.stdout.write(f"{done.rewrapped:,} {verb} under key {first}; {done.current:,} were there already.")
         if done.lost:

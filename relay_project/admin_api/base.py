@@ -1,0 +1,123 @@
+"""What all views of the admin API share: the token, the audit log's actor, errors in OpenAI's shape, pages of lists."""
+
+from contextlib import nullcontext
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer, Serializer
+from rest_framework.views import APIView
+
+from relay_project.admin_api.access import refusal
+from routing.core.request import InvalidRequest
+from routing.errors import INVALID, ErrorReply, describe
+from tenants.acting import Actor, acting
+from tenants.audit import SAFE, address_of
+from tenants.models import AuditEntry, Tenant
+
+LIMIT, MOST = 20, 100
+
+
+class AdminView(APIView):
+    """Sync, so that the actor, the statements and the transaction of a request share one connection."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if refused := refusal(request):
+            return JsonResponse(refused.body, status=refused.status, headers=dict(refused.headers))
+        actor = Actor(AuditEntry.ActorKind.ADMIN_TOKEN, "admin token", address_of(request))
+        with nullcontext() if request.method in SAFE else acting(actor):
+            return super().dispatch(request, *args, **kwargs)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        reply = reply_to(exc, self.allowed_methods)
+        return Response(reply.body, status=reply.status, headers=dict(reply.headers))
+
+
+def reply_to(error: Exception, allowed: list[str]) -> ErrorReply:
+    if isinstance(error, exceptions.ValidationError):
+        return _wrong(*_first(error.detail))
+    if isinstance(error, ValidationError):
+        return _wrong(*_first(error.message_dict if hasattr(error, "error_dict") else error.messages))
+    if isinstance(error, exceptions.MethodNotAllowed):
+        said = f"Use {', '.join(method for method in allowed if method != 'OPTIONS')}."
+        return ErrorReply(405, said, INVALID, "method_not_allowed", headers={"Allow": ", ".join(allowed)})
+    if isinstance(error, exceptions.ParseError):
+        return ErrorReply(400, "The body is not valid JSON.", INVALID, "invalid_json")
+    if isinstance(error, exceptions.APIException):
+        return ErrorReply(error.status_code, str(error.detail), INVALID, str(error.get_codes()))
+    return describe(error)
+
+
+def not_found(what: str, name: str) -> exceptions.NotFound:
+    return exceptions.NotFound(f"There is no {what} “{name[:80]}”.", "not_found")
+
+
+def _wrong(param: str | None, said: str) -> ErrorReply:
+    return ErrorReply(400, said, INVALID, "invalid_value", param)
+
+
+def _first(detail: Any) -> tuple[str | None, str]:
+    """The first problem with the name of its field."""
+    if isinstance(detail, dict):
+        name, problems = next(iter(detail.items()))
+        field = None if name in ("__all__", "non_field_errors") else str(name)
+        return field, _first(problems)[1]
+    if isinstance(detail, list):
+        return _first(detail[0])
+    return None, str(detail)
+
+
+def read(serializer: type["Serializer[Any]"], request: Request, *, partial: bool = False) -> dict[str, Any]:
+    """The checked fields of the body; a field that is not known is an error and not forgotten."""
+    if not isinstance(request.data, dict):
+        raise InvalidRequest("The body must be a JSON object.", "")
+    reader = serializer(data=request.data, partial=partial)
+    if unknown := sorted(set(request.data) - set(reader.fields)):
+        raise InvalidRequest(
+            f"“{unknown[0][:80]}” is not known here; there are {', '.join(reader.fields)}.", unknown[0]
+        )
+    reader.is_valid(raise_exception=True)
+    return dict(reader.validated_data)
+
+
+def tenant_of(slug: str) -> Tenant:
+    """Raises InvalidRequest that names “tenant”."""
+    tenant: Tenant | None = Tenant.objects.exclude(schema_name="public").filter(slug=slug).first()
+    if tenant is None:
+        raise InvalidRequest(f"There is no tenant “{slug[:80]}”.", "tenant")
+    return tenant
+
+
+def limit_of(request: Request) -> int:
+    """``limit``, 1 to 100."""
+    given = request.query_params.get("limit", str(LIMIT))
+    if not (given.isascii() and given.isdecimal() and len(given) < 4 and 1 <= int(given) <= MOST):
+        raise InvalidRequest(f"“limit” must be a whole number from 1 to {MOST}.", "limit")
+    return int(given)
+
+
+def page(
+    request: Request, rows: "QuerySet[Any]", serializer: type["BaseSerializer[Any]"], *, by: str, newest: bool = False
+) -> Response:
+    """A page of a list in the order of ``by``, a unique field, which is also what ``after`` names."""
+    limit, after = limit_of(request), request.query_params.get("after", "")
+    if "\x00" in after:
+        raise InvalidRequest("“after” must be the “last_id” of the page before.", "after")
+    if after:
+        try:
+            rows = rows.filter(**{f"{by}__{'lt' if newest else 'gt'}": after})
+        except (ValueError, ValidationError):
+            raise InvalidRequest("“after” must be the “last_id” of the page before.", "after") from None
+    found = list(rows.order_by(f"-{by}" if newest else by)[: limit + 1])
+    shown = found[:limit]
+    last = str(getattr(shown[-1], by)) if shown else None
+    return as_list(serializer(shown, many=True).data, last, more=len(found) > limit)
+
+
+def as_list(data: Any, last: str | None, *, more: bool) -> Response:
+    return Response({"object": "list", "data": data, "last_id": last, "has_more": more})
