@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Cast, Right
+from django.db.models.functions import Cast, Right, Upper
 from pgvector.django import VectorField
 
 from traces.core.latencies import BUCKETS
@@ -96,7 +96,7 @@ class Trace(models.Model):
             models.Index(fields=["latency_ms"], name="trace_latency"),
             models.Index(fields=["cost_microusd"], name="trace_cost"),
             models.Index(Right(Cast("id", models.TextField()), 12), name="trace_tail"),
-            GinIndex(OpClass("prompt_line", "public.gin_trgm_ops"), name="trace_prompt"),
+            GinIndex(OpClass(Upper("prompt_line"), "public.gin_trgm_ops"), name="trace_prompt"),
         ]
 
     def __str__(self) -> str:

@@ -87,9 +87,11 @@ def make_week(schema: str, week: Span) -> None:
         cursor.execute(sql.SQL("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE").format(default=default))
         if not _missing(schema, [week]):
             return  # somebody was quicker
-        cursor.execute(sql.SQL("CREATE TABLE {part} (LIKE {parent} INCLUDING ALL EXCLUDING INDEXES)").format(
-            part=part, parent=parent
-        ))
+        cursor.execute(
+            sql.SQL("CREATE TABLE {part} (LIKE {parent} INCLUDING ALL EXCLUDING INDEXES)").format(
+                part=part, parent=parent
+            )
+        )
         cursor.execute(sql.SQL(MOVE).format(default=default, part=part, start=start, end=end))
         cursor.execute(
             sql.SQL("ALTER TABLE {parent} ATTACH PARTITION {part} FOR VALUES FROM ({start}) TO ({end})").format(

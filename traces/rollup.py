@@ -4,6 +4,7 @@ One statement for each table, whatever the source, so that what is summed at onc
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
@@ -54,14 +55,12 @@ ON CONFLICT (id) DO UPDATE SET attempts = kept.attempts + excluded.attempts, fai
 """
 
 
-
-
 def roll_up(cursor: CursorWrapper, *, schema: str, ids: Sequence[str], since: float, until: float) -> None:
     """Adds the traces with these ids, which must be new; all began from ``since`` to ``until``, in epoch seconds."""
     which = sql.SQL(
         "started_at BETWEEN to_timestamp(%(since)s) AND to_timestamp(%(until)s) AND id = ANY(%(ids)s::text[]::uuid[])"
     )
-    values = {"ids": list(ids), "since": since - MARGIN_S, "until": until + MARGIN_S}
+    values: dict[str, Any] = {"ids": list(ids), "since": since - MARGIN_S, "until": until + MARGIN_S}
     for statement in statements(schema, which):
         cursor.execute(statement, values)
 
