@@ -106,8 +106,8 @@ class Groups:
         if name == "day":
             return sql.SQL("date_trunc('day', hour, 'UTC')")
         if name == "step" and self.since is not None:
-            seconds = sql.SQL("extract(epoch FROM hour - {})").format(sql.Literal(self.since))
-            return sql.SQL("floor({} / {})::int").format(seconds, sql.Literal(self.step_s))
+            seconds = sql.SQL("date_part('epoch', hour - {})").format(sql.Literal(self.since))
+            return sql.SQL("floor({} / {})::int").format(seconds, sql.Literal(float(self.step_s)))
         if name in (*NAMES, "tenant", "hour"):
             return sql.Identifier(name)
         raise ValueError(f"usage has no column {name!r}")

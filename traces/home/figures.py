@@ -26,7 +26,7 @@ from traces.home.findings import (
 )
 from traces.home.quotas import tightest
 from traces.home.series import Series, days_of, grouped, series_of
-from traces.models import Trace
+from traces.models import Usage
 from traces.usage import Groups, Sums, total, usage
 
 ATTEMPTS = """
@@ -87,7 +87,7 @@ def figures(tenant: Tenant, period: Period, now: datetime) -> Figures:
         deployments=health,
         cell_s=period.width.total_seconds(),
         sample=current.samples > 0,
-        own_traffic=current.requests > current.samples or Trace.objects.filter(sample=False).exists(),
+        own_traffic=current.requests > current.samples or Usage.objects.filter(sample=False).exists(),
     )
 
 
