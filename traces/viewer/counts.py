@@ -2,7 +2,7 @@
 
 Where a list is told by names alone (model, key, ...), whole hours are counted from the hourly sums, which also say in
 which hours the rows of a page lie; what is left at both ends is counted from the traces. Any other list is counted
-from its newest ``CAP`` traces, and says so if there are more.
+from its newest ``cap`` traces, and says so if there are more.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ LONG = 6 * HOUR  # from here on the hourly sums are faster than the traces
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """``drawn``: outcomes of each step of ``width`` from ``origin``. ``more``: only the newest CAP were counted.
+    """``drawn``: outcomes of each step of ``width`` from ``origin``. ``more``: only the newest were counted.
     ``hours``: how many traces of the chosen outcomes each hour has, if that is known."""
 
     origin: datetime
@@ -41,7 +41,7 @@ class Counts:
         return [self.origin + self.width * step for step in range(len(self.drawn))]
 
 
-def counts_of(tenant: Tenant, query: TraceQuery, traces: "QuerySet[Trace]", now: datetime) -> Counts:
+def counts_of(tenant: Tenant, query: TraceQuery, traces: "QuerySet[Trace]", now: datetime, cap: int = CAP) -> Counts:
     """``traces``: those of the query, of all outcomes."""
     until = query.until or now
     by_names = not query.search and not {"latency_min", "latency_max", "cost_min"} & set(query.filters)
@@ -49,9 +49,9 @@ def counts_of(tenant: Tenant, query: TraceQuery, traces: "QuerySet[Trace]", now:
         return _from_hours(tenant, query, traces, until)
     seconds, number = steps(query.since, until)
     width = timedelta(seconds=seconds)
-    newest = list(traces.order_by("-started_at", "-id").values_list(*WHAT)[: CAP + 1])
-    found = ((started, outcome, 1) for started, outcome in newest[:CAP])
-    return Counts(query.since, width, *_drawn(found, query, query.since, width, number), more=len(newest) > CAP)
+    newest = list(traces.order_by("-started_at", "-id").values_list(*WHAT)[: cap + 1])
+    found = ((started, outcome, 1) for started, outcome in newest[:cap])
+    return Counts(query.since, width, *_drawn(found, query, query.since, width, number), more=len(newest) > cap)
 
 
 def _from_hours(tenant: Tenant, query: TraceQuery, traces: "QuerySet[Trace]", until: datetime) -> Counts:
