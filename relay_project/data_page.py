@@ -31,12 +31,12 @@ class EraseForm(forms.Form):
         label="Of one end user",
         help_text="What the application sent as “user”. Empty: of everybody.",
     )
-    confirm = forms.CharField(widget=UnfoldAdminTextInputWidget, label="The tenant's name in addresses")
+    confirm = forms.CharField(widget=UnfoldAdminTextInputWidget, label="To confirm")
 
     def __init__(self, tenant: Tenant, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tenant = tenant
-        self.fields["confirm"].help_text = f"Type “{tenant.slug}” to confirm. There is no way back."
+        self.fields["confirm"].help_text = f"Type “{tenant.slug}”. There is no way back."
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]

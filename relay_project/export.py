@@ -34,7 +34,8 @@ OF_TENANT = {
     " v.created_at, activated_at FROM public.routing_policyversion v JOIN public.routing_policy p ON p.id = v.policy_id"
     " WHERE p.tenant_id = %(tenant)s ORDER BY p.slug, number",
     "route": "SELECT r.name, r.path, a.name AS alias_of, p.slug AS policy, r.sticky, r.enabled,"
-    " (SELECT coalesce(json_agg(json_build_object('deployment', d.slug, 'position', position, 'share', share) ORDER BY position), '[]')"
+    " (SELECT coalesce(json_agg(json_build_object('deployment', d.slug, 'position', position, 'share', share)"
+    " ORDER BY position), '[]')"
     " FROM public.routing_routecandidate c JOIN public.routing_deployment d ON d.id = c.deployment_id"
     " WHERE c.route_id = r.id) AS candidates FROM public.routing_route r"
     " LEFT JOIN public.routing_route a ON a.id = r.alias_of_id LEFT JOIN public.routing_policy p ON p.id = r.policy_id"

@@ -93,8 +93,8 @@ class Trace(models.Model):
             models.Index(fields=["outcome", "-started_at"], name="trace_outcome"),
             models.Index(fields=["request_id"], name="trace_request_id"),
             models.Index(fields=["error_code", "-started_at"], condition=~Q(error_code=""), name="trace_error"),
-            models.Index(fields=["latency_ms"], name="trace_latency"),
-            models.Index(fields=["cost_microusd"], name="trace_cost"),
+            models.Index(fields=["latency_ms"], include=["started_at", "outcome"], name="trace_latency"),
+            models.Index(fields=["cost_microusd"], include=["started_at", "outcome"], name="trace_cost"),
             models.Index(Right(Cast("id", models.TextField()), 12), name="trace_tail"),
             GinIndex(OpClass(Upper("prompt_line"), "public.gin_trgm_ops"), name="trace_prompt"),
         ]

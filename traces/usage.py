@@ -28,6 +28,11 @@ LATENCIES = "sum(latency)::text, sum(ttft)::text"
 NO_LATENCIES = "NULL::text, NULL::text"
 PART = "SELECT {tenant} AS tenant, * FROM {table} WHERE hour >= {since} AND hour < {until} AND {which}"
 
+BY_HOUR = """
+SELECT hour, outcome, sum(requests)::bigint FROM {table} WHERE hour >= {since} AND hour < {until} AND {which}
+GROUP BY hour, outcome
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:
@@ -151,6 +156,21 @@ def usage(
     with connection.cursor() as cursor:
         cursor.execute(statement)
         return [_usage(row, len(groups.by)) for row in cursor.fetchall() if row[len(groups.by)]]
+
+
+def requests_by_hour(
+    schema: str, *, since: datetime, until: datetime, only: Mapping[str, Any]
+) -> list[tuple[datetime, str, int]]:
+    """(hour, outcome, requests): the least that can be asked, for lists that look at many hours."""
+    statement = sql.SQL(BY_HOUR).format(
+        table=sql.Identifier(schema, "traces_usage"),
+        since=sql.Literal(since),
+        until=sql.Literal(until),
+        which=_which(only),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
 
 
 def _which(only: Mapping[str, Any]) -> sql.Composable:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
-from uuid import UUID
 
+import redis
+from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
@@ -16,9 +17,10 @@ from traces.core.ids import uuid7
 from traces.core.rows import COLUMNS, copy_line
 from traces.core.weeks import week_of
 from traces.partitions import make_week
+from traces.recorder import append_command, dump
 from traces.rollup import statements
 from traces.samples import sample_traces
-from traces.store import store_traces
+from traces.writer import TraceWriter
 
 DAYS = 30
 TEMPLATES, WORDS = 4_000, 8_000
@@ -38,7 +40,11 @@ PAGES = {
     "error code": "range=30d&error=upstream_unavailable",
     "latency, many": "range=30d&latency_min=1000",
     "latency, few": "range=30d&latency_min=60000",
+    "version": "range=30d&version=1",
+    "version nobody has": "range=30d&version=99",
     "cost": "range=30d&cost_min=1",
+    "search, request id": "q=req-0000000001aa",
+    "search, end of an id": "range=30d&q=abcdef012345",
     "search, common word": "range=30d&q=w17",
     "search, rare word": f"range=30d&q={RARE}",
     "search, no match": "range=30d&q=nothing+like+this",
@@ -112,14 +118,19 @@ def page_times(tenant: Tenant, repeats: int) -> dict[str, list[float]]:
     return times
 
 
-def stored_a_second(tenant: Tenant, count: int, batch: int) -> float:
-    """Whole traces with prompts and answers, through the code of the writer."""
+def written_a_second(tenant: Tenant, count: int) -> float:
+    """Whole traces with prompts and answers, from the stream by one trace writer."""
     chance, now = Random(11), time.time()
-    made = list(sample_traces(now=now, count=count, tenant=tenant.slug, schema=tenant.schema_name))
-    for number, record in enumerate(made):
-        at = now - (count - number) / 1_000
-        record |= {"id": str(UUID(uuid7(at, chance.randbytes(10)))), "started_at": at, "sample": False}
-    began = time.perf_counter()
-    for first in range(0, count, batch):
-        store_traces(tenant=tenant.slug, schema=tenant.schema_name, records=made[first : first + batch])
-    return count / (time.perf_counter() - began)
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        made = sample_traces(now=now, count=count, tenant=tenant.slug, schema=tenant.schema_name)
+        for number, record in enumerate(made):
+            at = now - (count - number) / 1_000
+            fresh = {"id": uuid7(at, chance.randbytes(10)), "started_at": at, "sample": False}
+            client.execute_command(*append_command(dump(record | fresh)))
+        writer = TraceWriter(client, "bench")
+        began = time.perf_counter()
+        writer.run(once=True)
+        took = time.perf_counter() - began
+    if writer.counts.stored != count:
+        raise RuntimeError(f"Of {count:,} traces {writer.counts.stored:,} were stored.")
+    return count / took

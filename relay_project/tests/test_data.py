@@ -156,7 +156,7 @@ def test_one_end_users_words_go_and_the_ledgers_figures_stay(leaver: Tenant, cli
     assert (hers.request_json, hers.response_json, hers.prompt_line) == (None, None, "")
     assert (hers.charged_tokens, hers.attempts_json[0]["charged"]) == (46, {"requests": 1})
     assert "parcel" not in json.dumps([hers.attempts_json, hers.cache_json, quoting.cache_json])
-    assert other.prompt_line and other.request_json["user"] == "trent"
+    assert other.prompt_line and other.request_json == {**ASKED, "user": "trent"}
 
 
 def test_content_before_a_day_goes(leaver: Tenant) -> None:

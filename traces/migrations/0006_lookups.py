@@ -15,8 +15,8 @@ class Migration(migrations.Migration):
                 fields=["error_code", "-started_at"], condition=~models.Q(error_code=""), name="trace_error"
             ),
         ),
-        migrations.AddIndex("trace", models.Index(fields=["latency_ms"], name="trace_latency")),
-        migrations.AddIndex("trace", models.Index(fields=["cost_microusd"], name="trace_cost")),
+        migrations.AddIndex("trace", models.Index(fields=["latency_ms"], include=["started_at", "outcome"], name="trace_latency")),
+        migrations.AddIndex("trace", models.Index(fields=["cost_microusd"], include=["started_at", "outcome"], name="trace_cost")),
         migrations.AddIndex(
             "trace",
             models.Index(

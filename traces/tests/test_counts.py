@@ -15,7 +15,7 @@ from traces.viewer import counts, selectors
 pytestmark = pytest.mark.django_db
 
 
-def counted(tenant: Tenant, cap: int = 100, **given: str) -> tuple[counts.Counts, TraceQuery, Any]:
+def counted(tenant: Tenant, cap: int = 100, /, **given: str) -> tuple[counts.Counts, TraceQuery, Any]:
     now = timezone.now()
     query = read_query(given, tenant=tenant.slug, now=now)
     with tenant_context(tenant):
@@ -35,7 +35,7 @@ def test_hours_and_their_ends_add_up_to_the_traces(tenant_a: Tenant, given: dict
             policy_version=4 if rare else 3,
         )
 
-    found, query, traces = counted(tenant_a, **given)
+    found, query, traces = counted(tenant_a, 100, **given)
 
     with tenant_context(tenant_a):
         true = list(traces.values_list("started_at", "outcome"))
@@ -51,7 +51,7 @@ def test_a_range_with_odd_ends_is_exact(tenant_a: Tenant) -> None:
         make_trace(tenant_a, age=timedelta(minutes=minutes))
 
     since, until = now - timedelta(hours=30, minutes=17), now - timedelta(hours=3, minutes=41)
-    found, _, traces = counted(tenant_a, **{"range": "custom", "from": stamp(since), "to": stamp(until)})
+    found, _, traces = counted(tenant_a, 100, **{"range": "custom", "from": stamp(since), "to": stamp(until)})
 
     with tenant_context(tenant_a):
         assert found.outcomes.total() == traces.count() > 0
@@ -89,6 +89,6 @@ def test_a_search_with_too_many_traces_says_so(tenant_a: Tenant) -> None:
     for minutes in range(4):
         make_trace(tenant_a, age=timedelta(minutes=minutes))
 
-    found, _, _ = counted(tenant_a, cap=3, q="parcel")
+    found, _, _ = counted(tenant_a, 3, q="parcel")
 
     assert (found.outcomes.total(), found.more, found.hours) == (3, True, None)

@@ -17,7 +17,7 @@ from tenants.models import Tenant
 from traces.core.periods import HOUR, floor_to
 from traces.core.query import Cursor, TraceQuery, steps
 from traces.models import Trace
-from traces.usage import Groups, usage
+from traces.usage import requests_by_hour
 from traces.viewer.selectors import EXACT, PAGE
 
 CAP = 5_000
@@ -49,7 +49,7 @@ def counts_of(tenant: Tenant, query: TraceQuery, traces: "QuerySet[Trace]", now:
         return _from_hours(tenant, query, traces, until)
     seconds, number = steps(query.since, until)
     width = timedelta(seconds=seconds)
-    newest = list(traces.order_by("-started_at", "-id").values_list(*WHAT)[: cap + 1])
+    newest = list(traces.order_by("-started_at").values_list(*WHAT)[: cap + 1])
     found = ((started, outcome, 1) for started, outcome in newest[:cap])
     return Counts(query.since, width, *_drawn(found, query, query.since, width, number), more=len(newest) > cap)
 
@@ -59,16 +59,9 @@ def _from_hours(tenant: Tenant, query: TraceQuery, traces: "QuerySet[Trace]", un
     origin = floor_to(query.since, width)
     first = _next_hour(query.since)
     last = floor_to(until, HOUR) if query.until else _next_hour(until)
-    whole = usage(
-        {tenant.slug: tenant.schema_name},
-        since=first,
-        until=last,
-        groups=Groups(by=("hour", "outcome"), latencies=False),
-        only=_names(query),
-    )
+    found = requests_by_hour(tenant.schema_name, since=first, until=last, only=_names(query))
     ends = [traces.filter(started_at__lt=first)] if first > query.since else []
     ends += [traces.filter(started_at__gte=last)] if query.until and last < until else []
-    found = [(*one.names, one.requests) for one in whole]
     found += [(started, outcome, 1) for end in ends for started, outcome in end.order_by().values_list(*WHAT)]
     hours: Counter[datetime] = Counter()
     for started, outcome, number in found:
