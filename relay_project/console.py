@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
-from tenants.access import tenants_of
-from tenants.page import current_tenant, is_platform_staff, with_tenant
+from tenants.access import Role, tenants_of
+from tenants.page import current_tenant, is_platform_staff, may, with_tenant
 
-SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling|alerts|evals)/[a-z]+/)?")
+SECTION = re.compile(r"/admin/(?:traces/|data/|(?:routing|tenants|scheduling|alerts|evals)/[a-z]+/)?")
 
 OBSERVE = [("evals.LoadRun", "Load runs", "show_chart")]
 CONTROL = [
@@ -81,13 +81,19 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ("", [home]),
         ("Observe", observe),
         ("Control", _items(request, CONTROL)),
-        ("Access", _items(request, ACCESS)),
+        ("Access", _items(request, ACCESS) + _data(request)),
     ]
     return [
         {"title": title, "separator": bool(title), "collapsible": False, "items": items}
         for title, items in groups
         if items
     ]
+
+
+def _data(request: HttpRequest) -> list[dict[str, Any]]:
+    if current_tenant(request) is None or not may(request, Role.OWNER):
+        return []
+    return [{"title": "Data", "icon": "database", "link": with_tenant(request, reverse("tenant-data"))}]
 
 
 def _items(request: HttpRequest, entries: list[tuple[str, str, str]]) -> list[dict[str, Any]]:

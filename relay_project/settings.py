@@ -55,6 +55,9 @@ RELAY_DRAIN_S = env.number("RELAY_DRAIN_S", 0)
 RELAY_QUEUE_TIMEOUT_S = env.number("RELAY_QUEUE_TIMEOUT_S", 60)
 RELAY_SPOOL_DIR = env.text("RELAY_SPOOL_DIR") or str(BASE_DIR / ".relay" / "spool")
 RELAY_SPOOL_MAX_MB = env.number("RELAY_SPOOL_MAX_MB", 256)
+RELAY_TRACE_DAYS = env.number("RELAY_TRACE_DAYS", 30)
+if not 1 <= RELAY_TRACE_DAYS <= 3650:
+    raise ImproperlyConfigured("RELAY_TRACE_DAYS must be from 1 to 3650.")
 RELAY_METRICS_TOKEN = env.text("RELAY_METRICS_TOKEN")
 PROMETHEUS_MULTIPROC_DIR = env.writable_directory(
     "PROMETHEUS_MULTIPROC_DIR"
@@ -163,6 +166,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
     "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
+    "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
 }
 
 # --- Mail --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from relay_project import data_page
 from relay_project.forget import forget_entry
 from relay_project.metrics import metrics
 from tenants.views import welcome
@@ -16,6 +17,8 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/traces/<uuid:pk>/forget", admin.site.admin_view(forget_entry), name="forget-entry"),
     path("admin/traces/", include("traces.viewer.urls")),
+    path("admin/data/", admin.site.admin_view(data_page.data), name="tenant-data"),
+    path("admin/data/export", admin.site.admin_view(data_page.export), name="export-tenant"),
     path("admin/welcome/<uidb64>/<token>/", welcome, name="welcome"),
     path("admin/", admin.site.urls),
 ]

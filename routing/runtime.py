@@ -34,12 +34,8 @@ from routing.exchange import Exchange
 from routing.gauges import publish_forever
 from routing.keeping import keep_forever
 from routing.kinds import KINDS
-<<<<<<< HEAD
 from routing.metrics import count
-=======
-from routing.metrics import count_request
 from routing.presence import Presence
->>>>>>> adminapi
 from routing.providers import adapters
 from routing.providers.outlet import Outlet
 from scheduling.client import LaneClient
@@ -100,11 +96,8 @@ class Runtime:
             asyncio.create_task(self.recorder.drain_forever()),
             asyncio.create_task(self.health.share_forever(self.redis.client, self.now)),
             asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health, self.now)),
-<<<<<<< HEAD
             asyncio.create_task(publish_forever(self.health.current, self.lanes.snapshot)),
-=======
             asyncio.create_task(self._presence.say_forever(self.redis.client)),
->>>>>>> adminapi
         ]
 
     async def stop(self) -> None:

@@ -238,7 +238,7 @@ class TenantAdmin(StaffAdmin):
                 super().save_model(request, obj, form, change)
                 return
             row = services.create_tenant(slug=obj.slug, name=obj.name, content=obj.content)
-            Tenant.objects.filter(pk=row.pk).update(active=obj.active)
+            Tenant.objects.filter(pk=row.pk).update(active=obj.active, trace_days=obj.trace_days)
             obj.pk = row.pk
 
 

@@ -73,7 +73,7 @@ class NewMembershipForm(MembershipForm):
 class TenantRowForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Tenant
-        fields: ClassVar = ["slug", "name", "content", "active"]
+        fields: ClassVar = ["slug", "name", "content", "trace_days", "active"]
 
 
 ROLE_WORDS: dict[str, Any] = {value: label.partition(": ") for value, label in Membership.Role.choices}

@@ -5,7 +5,7 @@ from zoneinfo import available_timezones
 
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django_tenants.models import DomainMixin, TenantMixin
@@ -40,6 +40,14 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants is not typed
         choices=Content,
         default=Content.FULL,
         help_text="What a trace of this tenant stores. “Metadata only” also switches the semantic cache off.",
+    )
+    trace_days = models.PositiveSmallIntegerField(
+        "traces are kept for (days)",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="Empty: as long as the platform keeps them. Traces go a week at a time, and those of the present"
+        " month stay, because quotas are counted from them; hourly usage is kept.",
     )
     active = models.BooleanField(default=True, help_text="Off: every key of this tenant is refused within a second.")
     created_at = models.DateTimeField(auto_now_add=True)

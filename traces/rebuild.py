@@ -4,7 +4,7 @@ import time
 from collections import Counter as Sums
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, cast
@@ -17,7 +17,7 @@ from tenants.core.limits import Counter, Limit, counter_of
 from tenants.models import QuotaReset, Tenant
 from tenants.scripts import BEGIN, COUNTERS, EPOCH, INSTALL, LOCK, Script
 from traces.core.charges import charged
-from traces.core.rows import Unreadable, read_entry
+from traces.core.rows import Unreadable, began_at, read_entry
 from traces.recent import AGAIN, FIELD
 from traces.recorder import DEAD, STREAM
 from traces.store import KNOWN
@@ -171,12 +171,15 @@ def _hand_on(client: redis.Redis) -> None:
 
 def _known(records: Iterable[Mapping[str, Any]]) -> set[str]:
     """Ids of those that are rows. A record whose tenant does not exist can have none."""
-    by_schema: dict[str, list[str]] = {}
+    by_schema: dict[str, dict[str, float]] = {}
     for record in records:
-        by_schema.setdefault(record["schema"], []).append(record["id"])
+        with suppress(Unreadable):  # that can be no row either
+            by_schema.setdefault(record["schema"], {})[record["id"]] = began_at(record)
     existing = Tenant.objects.filter(schema_name__in=by_schema).values_list("schema_name", flat=True)
     found: set[str] = set()
     for schema in existing:
         table = sql.Identifier(schema, "traces_trace")
-        found.update(name for (name,) in _rows(KNOWN.format(table=table), [by_schema[schema]]))
+        began = by_schema[schema]
+        values = [list(began), min(began.values()), max(began.values())]
+        found.update(name for (name,) in _rows(KNOWN.format(table=table), values))
     return found

@@ -1,18 +1,26 @@
 """Rows into a tenant's schema: once each, many at a time. Nothing else writes traces to PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 from psycopg import sql
 
 from tenants.scripts import LOCK
-from traces.core.rows import COLUMNS, Unreadable, copy_line
+from traces.core.rows import COLUMNS, Unreadable, began_at, copy_line
+from traces.partitions import make_room
+from traces.rollup import roll_up
 
 TENANT = """
     SELECT id, pg_advisory_xact_lock_shared(%s) FROM public.tenants_tenant WHERE slug = %s AND schema_name = %s
 """
-KNOWN = sql.SQL("SELECT id::text FROM {table} WHERE id = ANY(%s::text[]::uuid[])")
+# The bounds keep PostgreSQL to the partitions that it must look into.
+KNOWN = sql.SQL("""
+SELECT id::text FROM {table} WHERE id = ANY(%s::text[]::uuid[])
+  AND started_at BETWEEN to_timestamp(%s - 0.001) AND to_timestamp(%s + 0.001)
+""")
 COPY = sql.SQL("COPY {table} ({columns}) FROM STDIN")
 KEYS_USED = """
     UPDATE public.tenants_apikey AS key SET last_used_at = to_timestamp(used.at)
@@ -29,19 +37,22 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
     the schema is not this tenant's.
     """
     lines = {str(record["id"]): copy_line(record) for record in records}
+    began = [began_at(record) for record in records]
     table = sql.Identifier(schema, "traces_trace")
+    make_room(schema, [datetime.fromtimestamp(at, UTC) for at in began], timezone.now())
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TENANT, [LOCK, tenant, schema])
         found = cursor.fetchone()
         if found is None:
             raise Unreadable(f"tenant {tenant!r} with schema {schema!r} does not exist")
-        cursor.execute(KNOWN.format(table=table), [list(lines)])
+        cursor.execute(KNOWN.format(table=table), [list(lines), min(began), max(began)])
         for (known,) in cursor.fetchall():
             lines.pop(known, None)
         if lines:
             columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in COLUMNS)
             with connection.wrap_database_errors, cursor.copy(COPY.format(table=table, columns=columns)) as copy:
                 copy.write(b"".join(lines.values()))
+            roll_up(cursor, schema=schema, ids=list(lines), since=min(began), until=max(began))
         used = _last_uses(records)
         if used:
             cursor.execute(KEYS_USED, [list(used), list(used.values()), found[0]])

@@ -40,6 +40,16 @@ def read_entry(data: bytes) -> dict[str, Any]:
     return record
 
 
+def began_at(record: Mapping[str, Any]) -> float:
+    """Epoch seconds. Raises Unreadable unless it is a moment that can be stored."""
+    value = record.get("started_at")
+    try:
+        _instant(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise Unreadable(f"started_at: {error}") from None
+    return float(value)  # type: ignore[arg-type]
+
+
 def copy_line(record: Mapping[str, Any]) -> bytes:
     """One row, its columns in the order of COLUMNS. Raises Unreadable, naming the column."""
     cells = []

@@ -1,22 +1,22 @@
-"""The figures of the home page, from the traces of one tenant's schema: six statements over a bounded range."""
+"""The figures of one tenant's home page, from the hourly sums: a few statements, however many traces there were."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 
 from django.db import connection
+from psycopg import sql
 
-from tenants.usage import soft_quotas_passed
+from tenants.models import Tenant
+from tenants.usage import Use, soft_quotas_passed
 from traces.core import charts
-from traces.core.query import TraceQuery, steps
+from traces.core.periods import Period
+from traces.core.query import TraceQuery, read_query, stamp
 from traces.home.findings import (
-    CELLS,
     Deployment,
     Kpi,
     Problem,
-    Series,
-    Totals,
     bar_url,
     deployments,
     kpis,
@@ -24,111 +24,110 @@ from traces.home.findings import (
     problems,
     soft_quotas,
 )
-from traces.models import Trace
+from traces.home.quotas import tightest
+from traces.home.series import Series, days_of, grouped, series_of
+from traces.models import Usage
+from traces.usage import Groups, Sums, total, usage
 
-STEPS = """
-SELECT floor((date_part('epoch', started_at) - %(since)s) / %(width)s)::int,
-  outcome, count(*), sum(cost_microusd)::bigint
-FROM traces_trace WHERE started_at >= %(from)s AND started_at < %(until)s GROUP BY 1, 2
-"""
-TOTALS = """
-SELECT started_at >= %(from)s AS current, count(*), count(*) FILTER (WHERE outcome IN ('failed', 'limited')),
-  sum(cost_microusd)::bigint, sum(saved_microusd)::bigint, count(*) FILTER (WHERE NOT sample),
-  percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms), percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms),
-  percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms)
-FROM traces_trace WHERE started_at >= %(before)s AND started_at < %(until)s GROUP BY 1
-"""
-LATENCIES = """
-SELECT floor((date_part('epoch', started_at) - %(since)s) / %(width)s)::int,
-  percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms), percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms)
-FROM traces_trace WHERE started_at >= %(from)s AND started_at < %(until)s GROUP BY 1
-"""
-MODELS = """
-SELECT CASE WHEN outcome = 'cached' THEN 'cache' ELSE model END, count(*), sum(cost_microusd)::bigint
-FROM traces_trace WHERE started_at >= %(from)s AND started_at < %(until)s AND (outcome = 'cached' OR model <> '')
-GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6
-"""
 ATTEMPTS = """
-SELECT attempt->>'deployment', floor((date_part('epoch', started_at) - %(since)s) / %(cell)s)::int, count(*),
-  count(*) FILTER (WHERE attempt->>'outcome' = 'failed')
-FROM traces_trace,
-  jsonb_array_elements(CASE jsonb_typeof(attempts_json) WHEN 'array' THEN attempts_json ELSE '[]' END) attempt
-WHERE started_at >= %(from)s AND started_at < %(until)s AND attempt->>'deployment' IS NOT NULL GROUP BY 1, 2
+SELECT deployment, floor(extract(epoch FROM hour - %(since)s) / %(width)s)::int, sum(attempts)::bigint,
+  sum(failed)::bigint
+FROM {table} WHERE hour >= %(since)s AND hour < %(until)s GROUP BY 1, 2
 """
 WIDTH, HEIGHT = 600, 180
 MOST = 5  # problems that a page can ask somebody to look after
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    totals: Totals
-    kpis: list[Kpi]
-    problems: list[Problem]
+class Charts:
+    """Requests by outcome and latencies over a period; ``p50`` and ``p95`` are SVG paths."""
+
     bars: list[dict[str, Any]]
     bars_top: float
     p50: str
     p95: str
     latency_top: float
     axis: list[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    totals: Sums
+    kpis: list[Kpi]
+    problems: list[Problem]
+    charts: Charts
     models: list[dict[str, Any]]
+    providers: list[Sums]
+    days: list[Sums]
+    quotas: list[Use] | None
     deployments: list[Deployment]
     cell_s: float
     sample: bool
     own_traffic: bool
 
 
-def figures(query: TraceQuery, now: datetime) -> Figures:
-    width, number = steps(query.since, now, wanted=30)
-    span = now - query.since
-    values = {"since": query.since.timestamp(), "from": query.since, "before": query.since - span, "until": now}
-    values |= {"width": width, "cell": span.total_seconds() / CELLS}
-    totals = {found[0]: Totals(*found[1:]) for found in rows(TOTALS, values)}
-    current, before = totals.get(True, Totals()), totals.get(False, Totals())
-    series = series_of(rows(STEPS, values), rows(LATENCIES, values), number)
-    health = deployments(rows(ATTEMPTS, values))
-    top = charts.round_top(max((sum(step.values()) for step in series.outcomes), default=0))
-    latency_top = charts.round_top(max((value or 0.0 for value in series.p95), default=0.0))
-    drawn = charts.bars(series.outcomes, width=WIDTH, height=HEIGHT, top=int(top))
-    starts = [query.since + timedelta(seconds=width * index) for index in range(number)]
+def figures(tenant: Tenant, period: Period, now: datetime) -> Figures:
+    """The links lead to the traces of just these figures."""
+    parts = by_step({tenant.slug: tenant.schema_name}, period)
+    during = [one for one in parts if one.names[0] >= 0]
+    current, before = total(during), total(one for one in parts if one.names[0] < 0)
+    series, query = series_of(during, period), traces_of(tenant, period, now)
+    health = deployments(attempts(tenant, period), period.steps)
+    routed = by_model({tenant.slug: tenant.schema_name}, period)
+    found = [*problems(query, current, series, health), *soft_quotas(query, soft_quotas_passed(tenant.slug))]
     return Figures(
         totals=current,
         kpis=kpis(query, current, before, series),
-        problems=[*problems(query, current, series, health), *soft_quotas(query, soft_quotas_passed(query.tenant))][
-            :MOST
-        ],
+        problems=found[:MOST],
+        charts=charts_of(series, period, query),
+        models=models(query, grouped(routed, lambda one: "cache" if one.names[0] == "cached" else one.names[2])),
+        providers=[one for one in grouped(routed, lambda one: one.names[1]) if one.names[0]],
+        days=days_of(during, period),
+        quotas=tightest(tenant),
+        deployments=health,
+        cell_s=period.width.total_seconds(),
+        sample=current.samples > 0,
+        own_traffic=current.requests > current.samples or Usage.objects.filter(sample=False).exists(),
+    )
+
+
+def by_step(schemas: Mapping[str, str], period: Period) -> list[Sums]:
+    """By step and outcome, over the period and, with negative steps, the same time before."""
+    groups = Groups(by=("step", "outcome"), since=period.since, step_s=int(period.width.total_seconds()))
+    return usage(schemas, since=period.before, until=period.until, groups=groups)
+
+
+def by_model(schemas: Mapping[str, str], period: Period) -> list[Sums]:
+    """By outcome, provider and model."""
+    return usage(schemas, since=period.since, until=period.until, groups=Groups(by=("outcome", "provider", "model")))
+
+
+def attempts(tenant: Tenant, period: Period) -> list[tuple[str, int, int, int]]:
+    """(deployment, step, attempts, failed ones)."""
+    values: dict[str, Any] = {"since": period.since, "until": period.until, "width": period.width.total_seconds()}
+    table = sql.Identifier(tenant.schema_name, "traces_attempts")
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(ATTEMPTS).format(table=table), values)
+        return cast("list[tuple[str, int, int, int]]", cursor.fetchall())
+
+
+def traces_of(tenant: Tenant, period: Period, now: datetime) -> TraceQuery:
+    given = {"range": "custom", "from": stamp(period.since), "to": stamp(period.until)}
+    return read_query(given, tenant=tenant.slug, now=now)
+
+
+def charts_of(series: Series, period: Period, query: TraceQuery) -> Charts:
+    top = charts.round_top(max((sum(step.values()) for step in series.outcomes), default=0))
+    latency_top = charts.round_top(max((value or 0.0 for value in series.p95), default=0.0))
+    drawn = charts.bars(series.outcomes, width=WIDTH, height=HEIGHT, top=int(top))
+    return Charts(
         bars=[
-            {"bar": bar, "start": start, "url": bar_url(query, start, width)}
-            for bar, start in zip(drawn, starts, strict=True)
+            {"bar": bar, "start": start, "url": bar_url(query, start, int(period.width.total_seconds()))}
+            for bar, start in zip(drawn, period.starts(), strict=True)
         ],
         bars_top=top,
         p50=charts.line(series.p50, width=WIDTH, height=HEIGHT, top=latency_top),
         p95=charts.line(series.p95, width=WIDTH, height=HEIGHT, top=latency_top),
         latency_top=latency_top,
-        axis=[query.since + span * share / 4 for share in range(5)],
-        models=models(query, rows(MODELS, values)),
-        deployments=health,
-        cell_s=span.total_seconds() / CELLS,
-        sample=current.requests > current.own,
-        own_traffic=current.own > 0 or Trace.objects.filter(sample=False).exists(),
+        axis=[period.since + (period.until - period.since) * share / 4 for share in range(5)],
     )
-
-
-def series_of(counted: Sequence[tuple[Any, ...]], timed: Sequence[tuple[Any, ...]], number: int) -> Series:
-    outcomes: list[dict[str, int]] = [{} for _ in range(number)]
-    spend = [0] * number
-    p50: list[float | None] = [None] * number
-    p95: list[float | None] = [None] * number
-    for step, outcome, count, cost in counted:
-        at = min(max(step, 0), number - 1)
-        outcomes[at][outcome] = outcomes[at].get(outcome, 0) + count
-        spend[at] += cost
-    for step, half, most in timed:
-        at = min(max(step, 0), number - 1)
-        p50[at], p95[at] = half, most
-    return Series(outcomes, spend, p50, p95)
-
-
-def rows(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return cast("list[tuple[Any, ...]]", cursor.fetchall())

@@ -1,7 +1,7 @@
 """What the home page says about the figures: indicators, health of deployments, problems with one action each."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,8 +12,10 @@ from django.urls import reverse
 from tenants.core.spend import Left
 from traces.core import charts, formats
 from traces.core.query import TraceQuery, stamp
+from traces.home.series import Series
+from traces.usage import Sums
 
-CELLS = 48
+MODELS = 6
 FAILING = 0.05  # share of attempts from which a deployment needs attention
 FEWEST = 3  # failed attempts below which it does not
 
@@ -53,32 +55,6 @@ class Deployment:
         return "Failing" if share >= 0.5 else "Degraded" if share >= FAILING else "Healthy"
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    requests: int = 0
-    failed: int = 0
-    spend: int = 0
-    saved: int = 0
-    own: int = 0
-    p50: float | None = None
-    p95: float | None = None
-    ttft: float | None = None
-
-    @property
-    def failed_share(self) -> float | None:
-        return self.failed / self.requests if self.requests else None
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One value a step of the range."""
-
-    outcomes: Sequence[Mapping[str, int]]
-    spend: Sequence[int]
-    p50: Sequence[float | None]
-    p95: Sequence[float | None]
-
-
 def traces_url(query: TraceQuery, **changes: str) -> str:
     return reverse("traces:list") + query.url(**changes)
 
@@ -88,7 +64,7 @@ def bar_url(query: TraceQuery, start: datetime, width: int) -> str:
     return traces_url(query, range="custom", **{"from": stamp(start), "to": stamp(end)})
 
 
-def kpis(query: TraceQuery, now: Totals, before: Totals, series: Series) -> list[Kpi]:
+def kpis(query: TraceQuery, now: Sums, before: Sums, series: Series) -> list[Kpi]:
     failed = [step.get("failed", 0) + step.get("limited", 0) for step in series.outcomes]
     share, share_before = now.failed_share, before.failed_share
     url = traces_url(query)
@@ -96,7 +72,7 @@ def kpis(query: TraceQuery, now: Totals, before: Totals, series: Series) -> list
     def spark(values: Sequence[float | None]) -> str:
         return charts.line(values, width=100, height=28)
 
-    first = f"p50 {formats.duration(now.p50)} · first token {formats.duration(now.ttft)}"
+    first = f"p50 {formats.duration(now.p50)} · first token {formats.duration(now.ttft_p50)}"
     return [
         Kpi(
             "Requests",
@@ -127,10 +103,10 @@ def kpis(query: TraceQuery, now: Totals, before: Totals, series: Series) -> list
         ),
         Kpi(
             "Spend",
-            formats.money(now.spend),
-            formats.change(now.spend, before.spend),
-            less(now.spend, before.spend),
-            f"cache saved {formats.money(now.saved)}",
+            formats.money(now.cost_microusd),
+            formats.change(now.cost_microusd, before.cost_microusd),
+            less(now.cost_microusd, before.cost_microusd),
+            f"cache saved {formats.money(now.saved_microusd)}",
             spark(series.spend),
             url,
         ),
@@ -141,24 +117,28 @@ def less(now: float | None, before: float | None) -> bool | None:
     return None if now is None or before is None or now == before else now < before
 
 
-def models(query: TraceQuery, found: Sequence[tuple[str, int, int]]) -> list[dict[str, Any]]:
-    most = max((count for _, count, _ in found), default=0)
+def models(query: TraceQuery, found: Sequence[Sums]) -> list[dict[str, Any]]:
+    """Those that answered most, the cache among them."""
+    answered = [one for one in found if one.names[0]][:MODELS]
+    most = max((one.requests for one in answered), default=0)
     return [
         {
-            "name": name,
-            "count": count,
-            "spend": spend,
+            "name": one.names[0],
+            "sums": one,
             "most": most,
-            "url": traces_url(query, outcome="cached") if name == "cache" else traces_url(query, model=name),
+            "url": traces_url(query, outcome="cached")
+            if one.names[0] == "cache"
+            else traces_url(query, model=one.names[0]),
         }
-        for name, count, spend in found
+        for one in answered
     ]
 
 
-def deployments(found: Sequence[tuple[str, int, int, int]]) -> list[Deployment]:
-    cells: dict[str, list[tuple[int, int]]] = defaultdict(lambda: [(0, 0)] * CELLS)
+def deployments(found: Sequence[tuple[str, int, int, int]], steps: int) -> list[Deployment]:
+    """``found``: (deployment, step, attempts, failed ones)."""
+    cells: dict[str, list[tuple[int, int]]] = defaultdict(lambda: [(0, 0)] * steps)
     for name, cell, attempts, failed in found:
-        at = min(max(cell, 0), CELLS - 1)
+        at = min(max(cell, 0), steps - 1)
         had, bad = cells[name][at]
         cells[name][at] = (had + attempts, bad + failed)
     return [
@@ -188,7 +168,7 @@ def soft_quotas(query: TraceQuery, left: Sequence[Left]) -> list[Problem]:
     ]
 
 
-def problems(query: TraceQuery, totals: Totals, series: Series, health: Sequence[Deployment]) -> list[Problem]:
+def problems(query: TraceQuery, totals: Sums, series: Series, health: Sequence[Deployment]) -> list[Problem]:
     """The worst first: deployments that fail, requests without an answer, requests over a limit."""
     found = []
     for deployment in sorted(health, key=lambda d: -d.failed)[:3]:

@@ -1,36 +1,36 @@
-"""For staff: one line a tenant."""
+"""For staff: all tenants together, and one line a tenant."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
-from psycopg import sql
-
 from tenants.models import Tenant
-from traces.core.query import RANGES
+from traces.core.periods import Period
+from traces.core.query import read_query
+from traces.home.figures import Charts, by_model, by_step, charts_of
+from traces.home.series import days_of, grouped, series_of
+from traces.usage import Groups, Sums, total, usage
 
 
-def all_tenants(tenants: Sequence[Tenant], now: datetime) -> list[dict[str, Any]]:
-    """The last 24 hours of every tenant, in one statement over their schemas."""
-    if not tenants:
-        return []
-    since = now - RANGES["24h"]
-    part = sql.SQL(
-        "SELECT {slug}, count(*), count(*) FILTER (WHERE outcome IN ('failed', 'limited')), "
-        "coalesce(sum(cost_microusd), 0)::bigint FROM {table} WHERE started_at >= {since}"
+@dataclass(frozen=True, slots=True)
+class AllTenants:
+    totals: Sums
+    charts: Charts
+    rows: list[dict[str, Any]]  # {tenant, sums}, those with most requests first
+    providers: list[Sums]
+    days: list[Sums]
+
+
+def all_tenants(tenants: Sequence[Tenant], period: Period) -> AllTenants:
+    schemas = {tenant.slug: tenant.schema_name for tenant in tenants}
+    found = usage(schemas, since=period.since, until=period.until, groups=Groups(by=("tenant",)))
+    sums = {one.names[0]: one for one in found}
+    parts = [one for one in by_step(schemas, period) if one.names[0] >= 0]
+    rows = [{"tenant": tenant, "sums": sums.get(tenant.slug, Sums())} for tenant in tenants]
+    return AllTenants(
+        totals=total(found),
+        charts=charts_of(series_of(parts, period), period, read_query({}, tenant="all", now=period.now)),
+        rows=sorted(rows, key=lambda row: -row["sums"].requests),
+        providers=[one for one in grouped(by_model(schemas, period), lambda one: one.names[1]) if one.names[0]],
+        days=days_of(parts, period),
     )
-    union = sql.SQL(" UNION ALL ").join(
-        part.format(
-            slug=sql.Literal(t.slug), table=sql.Identifier(t.schema_name, "traces_trace"), since=sql.Literal(since)
-        )
-        for t in tenants
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(union)
-        found = {slug: (count, failed, spend) for slug, count, failed, spend in cursor.fetchall()}
-    return [
-        {"tenant": tenant, "count": count, "failed": failed, "share": failed / count if count else None, "spend": spend}
-        for tenant in tenants
-        for count, failed, spend in [found[tenant.slug]]
-    ]

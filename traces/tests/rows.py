@@ -4,11 +4,13 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from tenants.models import Tenant
 from traces.models import Trace
+from traces.rollup import roll_up
 
 
 def make_trace(tenant: Tenant, *, age: timedelta = timedelta(minutes=5), **columns: Any) -> Trace:
@@ -52,5 +54,8 @@ def make_trace(tenant: Tenant, *, age: timedelta = timedelta(minutes=5), **colum
             {"id": "2", "parent": "1", "name": "Attempt 1", "kind": "upstream", "start_ms": 9, "duration_ms": 400},
         ],
     }
-    with tenant_context(tenant):
-        return Trace.objects.create(**values | columns)
+    with tenant_context(tenant), connection.cursor() as cursor:
+        trace = Trace.objects.create(**values | columns)
+        at = trace.started_at.timestamp()
+        roll_up(cursor, schema=tenant.schema_name, ids=[str(trace.pk)], since=at, until=at)
+    return trace

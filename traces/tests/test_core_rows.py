@@ -8,7 +8,7 @@ from django.db.models import CharField
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traces.core.rows import COLUMNS, Unreadable, copy_line, read_entry
+from traces.core.rows import COLUMNS, Unreadable, began_at, copy_line, read_entry
 from traces.models import Trace
 from traces.tests.records import record_of
 
@@ -96,3 +96,13 @@ def test_nul_is_replaced_and_a_written_backslash_u0000_is_kept() -> None:
     record = read_entry(orjson.dumps(record_of(ACME, request_json=said)))
     assert record["request_json"] == {"nul": "a\ufffdb", "literal": "a\\u0000b"}
     assert read_entry(orjson.dumps(record_of(ACME, request_json={"a": 1})))["request_json"] == {"a": 1}
+
+
+@pytest.mark.parametrize("value", [None, "yesterday", 1e300, [1]])
+def test_a_trace_without_a_beginning_is_unreadable(value: object) -> None:
+    with pytest.raises(Unreadable, match="started_at"):
+        began_at({"started_at": value})
+
+
+def test_a_trace_began_at_epoch_seconds() -> None:
+    assert began_at({"started_at": 1_700_000_000}) == 1_700_000_000.0

@@ -2,10 +2,9 @@
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +19,14 @@ from django.views.decorators.http import require_GET
 from tenants.access import tenants_of
 from tenants.models import Tenant
 from traces.core import charts
-from traces.core.query import CACHES, OUTCOMES, RANGE_WORDS, Cursor, TraceQuery, read_cursor, read_query, stamp, steps
+from traces.core.query import CACHES, OUTCOMES, RANGE_WORDS, Cursor, TraceQuery, read_cursor, read_query, stamp
 from traces.models import Trace
 from traces.viewer import selectors
-from traces.viewer.access import Seer, seer_of, tenant_of
+from traces.viewer.access import seer_of, tenant_of
+from traces.viewer.counts import CAP, Counts, counts_of, within
 
 EXPORT_CAP = 10_000
+NEVER = datetime(2999, 1, 1, tzinfo=UTC)
 EXPORT_COLUMNS = (
     "id",
     "started_at",
@@ -88,10 +89,9 @@ def trace_list(request: HttpRequest) -> HttpResponse:
         return choose_tenant(request)
     seer, now = seer_of(request), timezone.now()
     query = read_query(request.GET.dict(), tenant=seer.tenant.slug, now=now)
-    page = selectors.page_of(
-        selectors.matching(query, prompts=seer.prompts), read_cursor(request.GET), prompts=seer.prompts
-    )
-    counts, drawn = overview(query, seer, now)
+    cursor, traces = read_cursor(request.GET), selectors.matching(query, prompts=seer.prompts)
+    counts = counts_of(seer.tenant, query, selectors.matching(query, prompts=seer.prompts, outcomes=False), now)
+    page = selectors.page_of(within(traces, counts, cursor), cursor, prompts=seer.prompts)
     empty = not page.rows and not query.narrowed and not Trace.objects.exists()
     context = {
         **site.each_context(request),
@@ -105,9 +105,9 @@ def trace_list(request: HttpRequest) -> HttpResponse:
         "live_after": (
             Cursor(page.rows[0].started_at, page.rows[0].pk) if page.rows else Cursor(now, UUID(int=0))
         ).text(),
-        "outcome_chips": outcome_chips(query, counts),
+        "outcome_chips": outcome_chips(query, counts.outcomes),
         "filter_chips": filter_chips(query),
-        "histogram": drawn,
+        "histogram": histogram(query, counts, now),
         "ranges": RANGE_WORDS,
         "filter_fields": [] if empty else filter_fields(query),
         "now": now,
@@ -126,32 +126,19 @@ def choose_tenant(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "traces/choose_tenant.html", context)
 
 
-def overview(query: TraceQuery, seer: Seer, now: datetime) -> tuple[Counter[str], dict[str, Any]]:
-    """Counts by outcome over the range, and the histogram of the outcomes that are asked for."""
+def histogram(query: TraceQuery, counts: Counts, now: datetime) -> dict[str, Any]:
+    """Of the outcomes that are asked for; a click on a bar shows its time."""
     until = query.until or now
-    width, number = steps(query.since, until)
-    counts: Counter[str] = Counter()
-    drawn: list[dict[str, int]] = [{} for _ in range(number)]
-    everything = selectors.matching(query, prompts=seer.prompts, outcomes=False)
-    for step, outcome, n in selectors.counts_by_step(everything, query.since, width):
-        counts[outcome] += n
-        if 0 <= step < number and (not query.outcomes or outcome in query.outcomes):
-            drawn[step][outcome] = drawn[step].get(outcome, 0) + n
-    starts = [query.since + timedelta(seconds=width * index) for index in range(number)]
-    pitch = timedelta(seconds=width)
-    columns = [
-        {
-            "bar": bar,
-            "start": start,
-            "url": query.url(range="custom", **{"from": stamp(start), "to": stamp(start + pitch)}),
-        }
-        for bar, start in zip(charts.bars(drawn, width=1000, height=48), starts, strict=True)
-    ]
-    return counts, {
+    columns = []
+    for bar, start in zip(charts.bars(counts.drawn, width=1000, height=48), counts.starts(), strict=True):
+        span = {"from": stamp(max(start, query.since)), "to": stamp(min(start + counts.width, query.until or NEVER))}
+        columns.append({"bar": bar, "start": start, "url": query.url(range="custom", **span)})
+    return {
         "columns": columns,
         "since": query.since,
         "middle": query.since + (until - query.since) / 2,
         "until": until,
+        "more": CAP if counts.more else 0,
     }
 
 

@@ -1,18 +1,20 @@
 """Reads for the trace list. All are bounded by the query's range and use the schema that is set for the page."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, F, FloatField, Func, Q, QuerySet, TextField, Value
-from django.db.models.functions import Cast, Floor, Right
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast, Right
 
 from traces.core.query import Cursor, TraceQuery
-from traces.models import Trace
+from traces.models import Trace, Usage
 
 PAGE = 50
 LIVE_CAP = 100
 CHOICES_CAP = 2_000
+TAIL = re.compile(r"[0-9a-fA-F]{12}")  # of an id, as pages show it
 EXACT = {
     "model": "model",
     "deployment": "deployment",
@@ -68,13 +70,21 @@ def searched(query: TraceQuery, *, prompts: bool) -> QuerySet[Trace]:
     within = Trace.objects.filter(started_at__gte=query.since)
     if query.until is not None:
         within = within.filter(started_at__lt=query.until)
-    if not text:
-        return within
-    found = Q(api_key=text) | Q(tail=text.lower())
+    return within.filter(_said(text, within, prompts=prompts)) if text else within
+
+
+def _said(text: str, within: QuerySet[Trace], *, prompts: bool) -> Q:
+    """Each way to find the text has an index of its own, but for the name of a key, which is asked for only if there
+    is such a key: its traces are many."""
+    found = Q(pk__in=[])
     if prompts:
         found |= Q(prompt_line__icontains=text)
-    tail = Right(Cast("id", TextField()), 12)
-    return within.annotate(tail=tail).filter(found)
+    if TAIL.fullmatch(text):
+        tails = within.annotate(tail=Right(Cast("id", TextField()), 12)).filter(tail=text.lower())
+        found |= Q(pk__in=list(tails.values_list("pk", flat=True)[:PAGE]))
+    if Usage.objects.filter(api_key=text).exists():
+        found |= Q(api_key=text)
+    return found
 
 
 def conditions(query: TraceQuery, *, outcomes: bool) -> Q:
@@ -138,14 +148,6 @@ def neighbours(traces: QuerySet[Trace], trace: Trace) -> tuple[UUID | None, UUID
     newer = traces.filter(beyond(Cursor(trace.started_at, trace.pk, newer=True))).order_by("started_at", "id")
     older = traces.filter(beyond(Cursor(trace.started_at, trace.pk))).order_by("-started_at", "-id")
     return newer.values_list("pk", flat=True).first(), older.values_list("pk", flat=True).first()
-
-
-def counts_by_step(traces: QuerySet[Trace], since: datetime, width_s: int) -> list[tuple[int, str, int]]:
-    """(step, outcome, traces) with steps counted from ``since``: chips and histogram from one pass over the index."""
-    elapsed = Cast(Func(Value("epoch"), F("started_at"), function="date_part"), FloatField())
-    step = Floor((elapsed - Value(since.timestamp())) / Value(float(width_s)))
-    rows = traces.order_by().annotate(step=step).values("step", "outcome").annotate(n=Count("*"))
-    return [(int(row["step"]), row["outcome"], row["n"]) for row in rows]
 
 
 def choices(since: datetime) -> dict[str, list[str]]:
