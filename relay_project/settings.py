@@ -49,6 +49,14 @@ RELAY_QUEUE_TIMEOUT_S = env.number("RELAY_QUEUE_TIMEOUT_S", 60)
 RELAY_SPOOL_DIR = env.text("RELAY_SPOOL_DIR") or str(BASE_DIR / ".relay" / "spool")
 RELAY_SPOOL_MAX_MB = env.number("RELAY_SPOOL_MAX_MB", 256)
 RELAY_METRICS_TOKEN = env.text("RELAY_METRICS_TOKEN")
+ADMIN_TOKEN = env.text("ADMIN_TOKEN")
+if ADMIN_TOKEN and len(ADMIN_TOKEN) < 32:
+    raise ImproperlyConfigured("ADMIN_TOKEN must have at least 32 random characters; without it the admin API is off.")
+CANARY_STAGES = env.percentages("CANARY_STAGES", "1,5,25")
+CANARY_WINDOW = env.number("CANARY_WINDOW", 200)
+CANARY_BURN_MULTIPLIER = env.real("CANARY_BURN_MULTIPLIER", 2.0)
+if CANARY_WINDOW < 1 or not 0.1 <= CANARY_BURN_MULTIPLIER <= 1000:
+    raise ImproperlyConfigured("CANARY_WINDOW must be at least 1, CANARY_BURN_MULTIPLIER 0.1 to 1000.")
 POLICY_PATH = env.text("POLICY_PATH")
 PORT = env.number("PORT", 8000)
 
@@ -144,7 +152,10 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "relay:celery:"}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {"purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0}}
+CELERY_BEAT_SCHEDULE = {
+    "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
+    "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},
+}
 
 # --- Web ---------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

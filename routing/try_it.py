@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from routing.candidates import candidate_of
 from routing.core.features import Features, estimate_tokens
 from routing.core.plan import ActivePolicy, Candidate, Surroundings, make_plan
 from routing.core.policy import PolicyDocument
@@ -15,7 +16,6 @@ from routing.core.tasks import task_of
 from routing.credentials import stored_credentials
 from routing.models import Route
 from routing.planning import minutes_of_day
-from routing.snapshot import candidate_of
 from tenants.models import Tenant
 
 

@@ -1,6 +1,6 @@
 """Rows into a tenant's schema: once each, many at a time. Nothing else writes traces to PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
@@ -22,6 +22,10 @@ KEYS_USED = """
 """
 
 
+# What is written with the new traces in their transaction: given the new records. Registered once, when Django starts.
+ALONG: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
+
+
 def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any]]) -> int:
     """How many were new; those whose id is known are left as they are. One transaction.
 
@@ -29,6 +33,7 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
     the schema is not this tenant's.
     """
     lines = {str(record["id"]): copy_line(record) for record in records}
+    by_id = {str(record["id"]): record for record in records}
     table = sql.Identifier(schema, "traces_trace")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TENANT, [LOCK, tenant, schema])
@@ -42,6 +47,8 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
             columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in COLUMNS)
             with connection.wrap_database_errors, cursor.copy(COPY.format(table=table, columns=columns)) as copy:
                 copy.write(b"".join(lines.values()))
+            for write in ALONG:
+                write([by_id[one] for one in lines])
         used = _last_uses(records)
         if used:
             cursor.execute(KEYS_USED, [list(used), list(used.values()), found[0]])
