@@ -20,7 +20,7 @@ from math import log
 from typing import Literal, NamedTuple
 
 from routing.core.exceeding import Exceeding, base_amount, candidate_amount, log_amount
-from routing.core.sequential import NOTHING_SEEN, Test, alone, with_base, with_candidate
+from routing.core.sequential import NOTHING_SEEN, Contest, alone, with_base, with_candidate
 
 State = Literal["running", "held", "rolled_back", "done"]
 Event = Literal["advance", "finish", "hold", "worse", "gone", "stop"]
@@ -86,8 +86,8 @@ class Rules:
 class Evidence:
     """Everything known of a canary. ``amounts``: one test for each quantile of each metric, by name."""
 
-    errors: Test = NOTHING_SEEN
-    errors_alone: Test = NOTHING_SEEN
+    errors: Contest = NOTHING_SEEN
+    errors_alone: Contest = NOTHING_SEEN
     amounts: Mapping[str, tuple[Exceeding, ...]] = field(
         default_factory=lambda: {name: (Exceeding(),) * len(quantiles) for name, quantiles in QUANTILES.items()}
     )
@@ -148,7 +148,7 @@ def _seen(state: Exceeding, amount: float, candidate: bool, metric: str, quantil
     return base_amount(state, amount, quantile=quantile)
 
 
-def limit_alone(errors: Test, rules: Rules) -> float:
+def limit_alone(errors: Contest, rules: Rules) -> float:
     """The error rate that a candidate without a base beside it may have."""
     base, failed = errors.reference
     usual = 2 * max(failed, LEAST_FAILURES) / base if base >= LEAST_BASE else 0.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from routing.core.canary import QUANTILES, Evidence
 from routing.core.exceeding import Exceeding
-from routing.core.sequential import Test
+from routing.core.sequential import Contest
 
 
 def to_json(evidence: Evidence) -> dict[str, Any]:
@@ -31,9 +31,9 @@ def from_json(data: Mapping[str, Any]) -> Evidence:
     )
 
 
-def _test(stored: Any) -> Test:
-    fortunes = Test._fields.index("fortunes")
-    return Test._make([*stored[:fortunes], tuple(stored[fortunes]), stored[-1]])
+def _test(stored: Any) -> Contest:
+    fortunes = Contest._fields.index("fortunes")
+    return Contest._make([*stored[:fortunes], tuple(stored[fortunes]), stored[-1]])
 
 
 def _exceeding(stored: Any) -> Exceeding:

@@ -9,7 +9,7 @@ are distributed. The level is moved between blocks only, and by what the base di
 from math import log
 from typing import NamedTuple
 
-from routing.core.sequential import NOTHING_SEEN, Test, with_base, with_candidate
+from routing.core.sequential import NOTHING_SEEN, Contest, with_base, with_candidate
 
 STEP = 0.05  # of the logarithm of the level, for one call of the base
 WARM_UP = 30  # calls of the base that only find the level
@@ -22,7 +22,7 @@ class Exceeding(NamedTuple):
     level: float = 0.0
     next_level: float = 0.0
     warm: int = 0  # calls of the base seen, up to WARM_UP
-    test: Test = NOTHING_SEEN
+    test: Contest = NOTHING_SEEN
 
 
 def log_amount(amount: float) -> float:
@@ -54,5 +54,5 @@ def _followed(level: float, amount: float, quantile: float) -> float:
     return level + STEP * (quantile if amount > level else quantile - 1)
 
 
-def _between_blocks(test: Test) -> bool:
+def _between_blocks(test: Contest) -> bool:
     return not test.open_calls and not test.open_base

@@ -35,7 +35,7 @@ AT_FIRST = tuple([log(weight) for weight in WEIGHTS])  # the bets share a fortun
 PRIOR_CALLS = 20  # of the base, as if seen before the first, so that its rate is never 0 or 1
 
 
-class Test(NamedTuple):
+class Contest(NamedTuple):
     """Calls and bad ones of both arms in finished blocks, those of the block that is open, and the log of each bet's
     fortune. ``peak`` is the highest log of the whole fortune so far: it decides, since falling later undoes nothing."""
 
@@ -67,21 +67,21 @@ class Test(NamedTuple):
         return self.base + self.open_base, self.base_bad + self.open_base_bad
 
 
-NOTHING_SEEN = Test()
+NOTHING_SEEN = Contest()
 
 
-def with_base(test: Test, calls: int, bad: int, *, usual: float) -> Test:
+def with_base(test: Contest, calls: int, bad: int, *, usual: float) -> Contest:
     """``usual``: the share of bad calls, above 0 and below 1, to expect of the base before anything was seen."""
-    seen = Test(*test[:4], test[4] + calls, test[5] + bad, *test[6:])
+    seen = Contest(*test[:4], test[4] + calls, test[5] + bad, *test[6:])
     return _closed(seen, usual) if seen.open_calls else seen
 
 
-def with_candidate(test: Test, calls: int, bad: int, *, usual: float) -> Test:
-    seen = Test(*test[:6], test[6] + calls, test[7] + bad, *test[8:])
+def with_candidate(test: Contest, calls: int, bad: int, *, usual: float) -> Contest:
+    seen = Contest(*test[:6], test[6] + calls, test[7] + bad, *test[8:])
     return _closed(seen, usual) if seen.open_base else seen
 
 
-def alone(test: Test, calls: int, bad: int, *, limit: float) -> Test:
+def alone(test: Contest, calls: int, bad: int, *, limit: float) -> Contest:
     """Calls of the candidate held against a fixed rate, 0 < limit < 1, where there is no base to compare with.
 
     It is the bet above with a base that is known: m without end, so that b = r = limit. Its mean is A(p) <= 1 for every
@@ -94,7 +94,7 @@ def alone(test: Test, calls: int, bad: int, *, limit: float) -> Test:
     return _grown(test._replace(calls=test.calls + calls, bad=test.bad + bad), after)
 
 
-def _closed(test: Test, usual: float) -> Test:
+def _closed(test: Contest, usual: float) -> Contest:
     """The open block is bet on with what was known before it, and counted."""
     b = (test.base_bad + PRIOR_CALLS * usual) / (test.base + PRIOR_CALLS)
     n, m = test.open_calls, test.open_base
@@ -104,11 +104,11 @@ def _closed(test: Test, usual: float) -> Test:
         r = (n * q + m * b) / (n + m)
         gain = _gain(test.open_bad, n - test.open_bad, q, r) + _gain(test.open_base_bad, m - test.open_base_bad, b, r)
         after.append(fortune + gain)
-    counted = Test(test.base + m, test.base_bad + test.open_base_bad, test.calls + n, test.bad + test.open_bad)
+    counted = Contest(test.base + m, test.base_bad + test.open_base_bad, test.calls + n, test.bad + test.open_bad)
     return _grown(counted._replace(peak=test.peak), after)
 
 
-def _grown(test: Test, fortunes: Sequence[float]) -> Test:
+def _grown(test: Contest, fortunes: Sequence[float]) -> Contest:
     grown = test._replace(fortunes=tuple(fortunes))
     return grown._replace(peak=max(test.peak, grown.log_e))
 

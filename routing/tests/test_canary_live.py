@@ -1,20 +1,14 @@
 """Canaries in a running Relay: who is on which side, what a bad candidate costs, and that it is taken back."""
 
-import random
-import time
-from collections import Counter
 from typing import Any
 
 import pytest
-from django.db import transaction
 
-from conftest import eventually, unique
+from conftest import eventually
 from routing.canaries import look_at_all, start_canary
-from routing.models import Canary, CanaryCall, Deployment, Provider, Route
-from routing.services import save_draft
-from routing.tests.stage import CACHE, NO_CACHE, Stage
+from routing.models import Canary, CanaryCall, Deployment, Route
+from routing.tests.stage import Stage
 from routing.tests.upstream import refuses, says
-from tenants.models import Tenant
 
 pytestmark = pytest.mark.usefixtures("committed")
 
