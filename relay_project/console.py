@@ -18,6 +18,7 @@ SECTION = re.compile(r"/admin/(?:traces/|(?:routing|tenants|scheduling)/[a-z]+/)
 CONTROL = [
     ("routing.Policy", "Policies", "rule_settings"),
     ("routing.Route", "Routes", "alt_route"),
+    ("routing.Canary", "Canaries", "science"),
     ("routing.Provider", "Providers", "dns"),
     ("routing.Deployment", "Deployments", "deployed_code"),
     ("scheduling.Lane", "Lanes", "view_column"),

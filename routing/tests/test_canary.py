@@ -130,7 +130,7 @@ def test_close_to_proof_it_holds() -> None:
     rules = Rules(window=4, slo=0.5)
     evidence = _seen([FAILED], [OK], rules=rules, rounds=4)
     decision = decide(evidence, rules, "running", 25)
-    assert decision == ("hold", "close", "errors")
+    assert decision == Decision("hold", "close", "errors")
     said = sentence(decision, evidence, rules, 25)
     assert "Not proven worse in errors, but not far from it: e-value" in said and "decisive from 500." in said
 

@@ -66,7 +66,7 @@ def test_a_candidate_that_fails_is_rolled_back_and_no_client_sees_it(stage: Stag
     trying = Trying(stage, stage.shells.express)
     trying.start(trying.candidate(refuses(500)))
     canary = trying.until("rolled_back")
-    last = canary.transitions.last()
+    last = canary.transitions.latest("at")
     exposed = len(stage.fake.received[f"{trying.model}-new"])
     print(f"rolled back after {exposed} calls of the candidate")
     assert last.why.startswith("It fails more often than the base: "), last.why
