@@ -27,9 +27,12 @@ WHICH = {"canary": serializers.IntegerField(required=False, help_text="Its id; n
 class CanaryView(APIView):
     """Sync: the statements of a request share one connection and its transaction."""
 
+    actor = ""
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if refused := refusal(request):
             return JsonResponse(refused.body, status=refused.status, headers=dict(refused.headers))
+        self.actor = actor_of(request)  # REST framework puts its own user in the place of the session's
         return super().dispatch(request, *args, **kwargs)
 
 
@@ -57,7 +60,7 @@ class CanaryAdvance(CanaryView):
         if not isinstance(force, bool):
             raise InvalidRequest("“force” must be true or false.", "force")
         try:
-            return _moved(advance(canary=_which(body), force=force, by=actor_of(request._request)))
+            return _moved(advance(canary=_which(body), force=force, by=self.actor))
         except (NotAdvanced, NoLiveCanary) as error:
             return _conflict(error)
 
@@ -76,7 +79,7 @@ class CanaryRollback(CanaryView):
         if not isinstance(note, str):
             raise InvalidRequest("“note” must be text.", "note")
         try:
-            return _moved(roll_back(canary=_which(body), by=actor_of(request._request), note=note[:300]))
+            return _moved(roll_back(canary=_which(body), by=self.actor, note=note[:300]))
         except NoLiveCanary as error:
             return _conflict(error)
 

@@ -29,8 +29,8 @@ from collections.abc import Sequence
 from math import exp, log
 from typing import NamedTuple
 
-ODDS = (2.0, 5.0, 20.0)  # how much worse than the base the bets take the candidate to be
-WEIGHTS = (0.25, 0.5, 0.25)
+ODDS = (2.0, 5.0, 20.0, 500.0)  # how much worse than the base the bets take the candidate to be
+WEIGHTS = (0.2, 0.5, 0.15, 0.15)
 AT_FIRST = tuple([log(weight) for weight in WEIGHTS])  # the bets share a fortune of 1
 PRIOR_CALLS = 20  # of the base, as if seen before the first, so that its rate is never 0 or 1
 
