@@ -1,11 +1,11 @@
-"""Keys for sealing are read from the environment; a bad one stops the start without being shown."""
+"""What is read from the environment: a bad value stops the start, and a key is not shown."""
 
 import secrets
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from relay_project.env import sealing_keys
+from relay_project.env import percentages, real, sealing_keys
 
 
 def test_the_first_key_stays_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +35,20 @@ def test_an_id_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYS", f"k1:{'x' * 43},k1:{'y' * 43}")
     with pytest.raises(ImproperlyConfigured, match="entry 2"):
         sealing_keys("KEYS")
+
+
+def test_stages_are_percentages_that_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert percentages("STAGES", "1,5,25") == [1, 5, 25]
+    monkeypatch.setenv("STAGES", " 10, 100")
+    assert percentages("STAGES", "1") == [10, 100]
+    for wrong in ("5,1", "5,5", "0,5", "5,101", "x", "-1", "1.5"):
+        monkeypatch.setenv("STAGES", wrong)
+        with pytest.raises(ImproperlyConfigured, match="STAGES must be whole percentages that rise"):
+            percentages("STAGES", "1,5,25")
+
+
+def test_a_real_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert real("FACTOR", 2.5) == 2.5
+    monkeypatch.setenv("FACTOR", "much")
+    with pytest.raises(ImproperlyConfigured, match="FACTOR must be a number"):
+        real("FACTOR", 1.0)
