@@ -19,6 +19,7 @@ OBSERVE = [("evals.LoadRun", "Load runs", "show_chart")]
 CONTROL = [
     ("routing.Policy", "Policies", "rule_settings"),
     ("routing.Route", "Routes", "alt_route"),
+    ("routing.Canary", "Canaries", "science"),
     ("routing.Provider", "Providers", "dns"),
     ("routing.Deployment", "Deployments", "deployed_code"),
     ("scheduling.Lane", "Lanes", "view_column"),

@@ -32,6 +32,23 @@ def number(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
 
 
+def real(name: str, default: float) -> float:
+    value = text(name, str(default))
+    try:
+        return float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
+
+
+def percentages(name: str, default: str) -> list[int]:
+    """Whole ones that rise, above 0 and at most 100."""
+    given = names(name, default)
+    found = [int(item) for item in given if item.isascii() and item.isdecimal() and len(item) < 4]
+    if len(found) != len(given) or any(low >= high for low, high in zip([0, *found], [*found, 101], strict=True)):
+        raise ImproperlyConfigured(f"{name} must be whole percentages that rise, for example {default}.")
+    return found
+
+
 def names(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
 

@@ -64,6 +64,11 @@ PROMETHEUS_MULTIPROC_DIR = env.writable_directory(
 )  # ahead of prometheus_client, which reads it
 RELAY_OTEL_SAMPLER = env.sampler()  # None: no export
 RELAY_OTEL_CONTENT = env.flag("RELAY_OTEL_CONTENT")
+CANARY_STAGES = env.percentages("CANARY_STAGES", "1,5,25")
+CANARY_WINDOW = env.number("CANARY_WINDOW", 200)
+CANARY_BURN_MULTIPLIER = env.real("CANARY_BURN_MULTIPLIER", 2.0)
+if CANARY_WINDOW < 1 or not 0.1 <= CANARY_BURN_MULTIPLIER <= 1000:
+    raise ImproperlyConfigured("CANARY_WINDOW must be at least 1, CANARY_BURN_MULTIPLIER 0.1 to 1000.")
 POLICY_PATH = env.text("POLICY_PATH")
 PORT = env.number("PORT", 8000)
 
@@ -167,6 +172,7 @@ CELERY_BEAT_SCHEDULE = {
     "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
     "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
     "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
+    "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},
 }
 
 # --- Mail --------------------------------------------------------------------------------------------------------

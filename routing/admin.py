@@ -12,8 +12,9 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from routing import services
+from routing.canary_admin import CanaryAdmin
 from routing.editor import page, views
-from routing.models import Policy, PolicyVersion, Route
+from routing.models import Canary, Policy, PolicyVersion, Route
 from routing.route_admin import RouteAdmin
 from tenants.access import Role
 from tenants.console import TenantOwnedAdmin
@@ -102,3 +103,4 @@ class PolicyAdmin(TenantOwnedAdmin):
 
 
 admin.site.register(Route, RouteAdmin)
+admin.site.register(Canary, CanaryAdmin)

@@ -9,6 +9,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
+from routing.canary_models import Canary as Canary
+from routing.canary_models import CanaryCall as CanaryCall
+from routing.canary_models import CanaryEvidence as CanaryEvidence
+from routing.canary_models import CanaryTransition as CanaryTransition
 from routing.core.policy import PolicyInvalid
 from routing.core.prices import MAX_PRICE_MICROUSD
 from routing.core.tasks import TASKS

@@ -10,6 +10,7 @@ from routing.core.request import ANY_MODEL, InvalidRequest
 from routing.core.split import Split, draw_of, split_of, sticks_to
 from routing.core.strategies import STRATEGIES
 from routing.core.tasks import task_of
+from routing.core.trial import Trial, trial_of
 from routing.exchange import Exchange
 from routing.runtime import Runtime
 from routing.snapshot import ModelNotFound, PolicyNotFound, RouteEntry, Snapshot
@@ -20,7 +21,11 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     started = runtime.clock()
     snapshot, request, caller = runtime.snapshot, exchange.request, exchange.caller
     entry, policy = _chosen(snapshot, exchange)
+    trial = _trial(entry, exchange)
     candidates = entry.candidates_for(caller, exchange.kind.serves)
+    if trial is not None and trial.candidate and entry.canary is not None:
+        policy = entry.canary.policy or policy
+        candidates = entry.canary.candidates_for(caller.tenant_id, exchange.kind.serves)
     if candidates is None:
         raise InvalidRequest(f"“{entry.name}” does not serve {exchange.kind.serves}.", "model")
     task = task_of(request.metadata, request.body)
@@ -33,10 +38,11 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
         split=_split(entry, exchange),
         task=task.name,
         task_why=task.why,
+        trial=trial,
     )
     now = runtime.now()
     minutes = minutes_of_day(int(now // 60), snapshot.zones)
-    around = Surroundings(now, minutes, runtime.environment, draw_of(exchange.draft.id))
+    around = Surroundings(now, minutes, runtime.environment, _draw(entry, exchange))
     plan = make_plan(policy, features, request.body, candidates, runtime.health.current(), around)
     exchange.planned(plan, started, runtime.clock())
 
@@ -76,15 +82,37 @@ def _any_route(snapshot: Snapshot, exchange: Exchange) -> tuple[RouteEntry, Acti
 def _split(entry: RouteEntry, exchange: Exchange) -> Split | None:
     if not entry.shares:
         return None
-    request, caller = exchange.request, exchange.caller
-    by, identity = sticks_to(
-        entry.sticky,
-        request.body,
-        key=caller.key_id,
-        user=request.metadata.get("user", ""),
-        request=exchange.draft.id,
+    by, identity = _sticks(entry.sticky, exchange)
+    return split_of(entry.shares, by, identity=identity, salt=f"{exchange.caller.tenant}/{entry.target}")
+
+
+def _trial(entry: RouteEntry, exchange: Exchange) -> Trial | None:
+    """A client that names its policy is not part of a trial of another."""
+    canary = entry.canary
+    if canary is None or (canary.policy is not None and exchange.request.policy):
+        return None
+    by, identity = _sticks(canary.sticky, exchange)
+    return trial_of(
+        canary.canary,
+        name=canary.name,
+        deployment=canary.deployment,
+        share=canary.share,
+        sticky=by,
+        identity=f"{exchange.caller.tenant}/{identity}",
     )
-    return split_of(entry.shares, by, identity=identity, salt=f"{caller.tenant}/{entry.target}")
+
+
+def _draw(entry: RouteEntry, exchange: Exchange) -> float:
+    """What the strategies “weighted” and “canary” go by: as sticky as the route is."""
+    by, identity = _sticks(entry.sticky, exchange)
+    return draw_of(identity if by == "request" else f"{exchange.caller.tenant}/{entry.target}\n{by}\n{identity}")
+
+
+def _sticks(sticky: str, exchange: Exchange) -> tuple[str, str]:
+    """What stays on its side, and its identity."""
+    request, key = exchange.request, exchange.caller.key_id
+    named = request.metadata.get("user", "")
+    return sticks_to(sticky, request.body, key=key, user=named, request=exchange.draft.id)
 
 
 @lru_cache(maxsize=4)

@@ -26,6 +26,7 @@ from django.db import connection, transaction
 from caching.exact import put_command
 from caching.semantic import SemanticCache
 from routing import snapshot as snapshots
+from routing.candidates import limits_of_all
 from routing.core.request import ChatRequest
 from routing.core.retry_budget import HEDGES, RETRIES, Traffic
 from routing.errors import ErrorReply
@@ -246,7 +247,7 @@ class Runtime:
 
 def _rebuild_counters(redis_url: str) -> bool:
     with closing(connection), redis.Redis.from_url(redis_url, **TIMEOUTS) as client:
-        return rebuild(client, list(snapshots.limits_of_all()))
+        return rebuild(client, list(limits_of_all()))
 
 
 def _load_snapshot() -> snapshots.Snapshot:

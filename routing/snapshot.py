@@ -1,30 +1,29 @@
 """Rows -> frozen values. A request is planned on one ``Snapshot``; a changed row makes a new one within a second."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from routing.canary_arm import CanaryArm, arm_of
+from routing.canary_models import Canary
+from routing.candidates import Candidates, Steps, candidates_of, limits_of, limits_of_all, own_candidates, owners_of
+from routing.core.canary import LIVE
 from routing.core.defaulting import with_default
 from routing.core.plan import ActivePolicy, Candidate
 from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.core.split import problem_with
-from routing.credentials import Opened, Stored, credential_for, obstacle, stored_credentials
+from routing.credentials import Opened, Stored, credential_for, stored_credentials
 from routing.default_policy import default_settings
 from routing.documents import read_policy
-from routing.models import Deployment, DeploymentLimit, Policy, PolicyVersion, Route
+from routing.models import Deployment, Policy, PolicyVersion, Route
 from routing.providers.base import Target
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
-from tenants.auth import Caller, Callers, limit_of, load_callers
+from tenants.auth import Caller, Callers, load_callers
 from tenants.core.limits import Limit
-from tenants.models import Quota
 
 log = logging.getLogger("relay.snapshot")
-ANY_LENGTH = 2**31
-
-
-Candidates = Mapping[str, tuple[Candidate, ...]]
 
 
 class ModelNotFound(Exception):
@@ -64,6 +63,7 @@ class RouteEntry:
     sticky: str = "none"
     shares: Mapping[str, int] = field(default_factory=dict)
     own: Mapping[int, Candidates] = field(default_factory=dict)
+    canary: CanaryArm | None = None
 
     def candidates_for(self, caller: Caller, serves: str) -> tuple[Candidate, ...] | None:
         """None: nobody here serves that."""
@@ -132,7 +132,9 @@ def load() -> Snapshot:
     stored = stored_credentials()
     policies = _policies()
     routes = _routes(deployments, stored)
-    hours = [rule.when.hours for policy in policies.values() for rule in policy.document.rules if rule.when.hours]
+    tried = [entry.canary.policy for entry in routes if entry.canary and entry.canary.policy]
+    documents = [policy.document for policy in (*policies.values(), *tried)]
+    hours = [rule.when.hours for document in documents for rule in document.rules if rule.when.hours]
     return Snapshot(
         callers=load_callers(),
         routes={(entry.tenant_id, entry.name): entry for entry in routes},
@@ -141,7 +143,7 @@ def load() -> Snapshot:
         targets={
             (tenant_id, row.slug): target_of(row, credential_for(row.provider, tenant_id, stored))
             for row in deployments.values()
-            for tenant_id in (None, *_owners(row.provider_id, stored))
+            for tenant_id in (None, *owners_of(row.provider_id, stored))
         },
         lanes={lane.slug: lane.config() for lane in Lane.objects.all()},
         zones=tuple(sorted({"UTC"} | {item.timezone for item in hours})),
@@ -151,7 +153,9 @@ def load() -> Snapshot:
 
 
 def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[RouteEntry]:
-    """An alias has the policy, candidates and split of its target; it is left out with a target that is."""
+    """An alias has the policy, candidates, split and canary of its target; it is left out with a target that is."""
+    related = ("route", "deployment__provider", "policy_version__policy")
+    canaries = {row.route_id: row for row in Canary.objects.filter(state__in=LIVE).select_related(*related)}
     rows = {
         row.pk: row for row in Route.objects.filter(enabled=True).select_related("policy").prefetch_related("steps")
     }
@@ -160,58 +164,36 @@ def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[Route
         target = row if row.alias_of_id is None else rows.get(row.alias_of_id)
         if target is None or target.alias_of_id is not None or target.tenant_id not in (None, row.tenant_id):
             continue
+        steps, canary = _steps(target, deployments), canaries.get(target.pk)
         entries.append(
             RouteEntry(
                 name=row.name,
                 tenant_id=row.tenant_id,
                 policy=target.policy.slug,
-                candidates=_candidates(target, deployments, stored, row.tenant_id),
+                candidates=candidates_of(steps, stored, row.tenant_id),
                 created=int(target.policy.created_at.timestamp()),
                 target=target.name,
                 path=row.path,
                 sticky=target.sticky,
-                shares=_shares(target, deployments),
-                own=_own_candidates(target, deployments, stored) if row.tenant_id is None else {},
+                shares=_shares(target, steps),
+                own=own_candidates(steps, stored) if row.tenant_id is None else {},
+                canary=arm_of(canary, steps, deployments, stored, row.tenant_id) if canary else None,
             )
         )
     return entries
 
 
-def _candidates(
-    route: Route, deployments: Mapping[int, Deployment], stored: Stored, tenant_id: int | None
-) -> dict[str, tuple[Candidate, ...]]:
-    """For each kind all candidates, of which those of another kind cannot be used and say why."""
-    steps = [(deployments[step.deployment_id], step.share) for step in route.steps.all()]
-    made = [(row, candidate_of(row, share, tenant_id=tenant_id, stored=stored)) for row, share in steps]
-    served = {row.serves for row, _ in steps} or set(Deployment.Serves.values)
-    return {kind: tuple(_serving(kind, row, candidate) for row, candidate in made) for kind in served}
+def _steps(route: Route, deployments: Mapping[int, Deployment]) -> Steps:
+    return [(deployments[step.deployment_id], step.share) for step in route.steps.all()]
 
 
-def _serving(kind: str, row: Deployment, candidate: Candidate) -> Candidate:
-    if row.serves != kind:
-        return replace(candidate, unavailable=f"It serves {row.serves}, not {kind}.")
-    if kind == Deployment.Serves.EMBEDDINGS:  # each text has to fit by itself, and only the provider can count
-        return replace(candidate, context_window=ANY_LENGTH)
-    return candidate
-
-
-def _shares(route: Route, deployments: Mapping[int, Deployment]) -> dict[str, int]:
+def _shares(route: Route, steps: Steps) -> dict[str, int]:
     """Empty without a split, and for shares that only SQL written by hand can have made."""
-    shares = {deployments[step.deployment_id].slug: step.share for step in route.steps.all()}
+    shares = {row.slug: share for row, share in steps}
     if problem := problem_with(list(shares.values())):
         log.error("route %s: its split is not used: %s", route.name, problem)
         return {}
     return {slug: share for slug, share in shares.items() if share is not None}
-
-
-def limits_of_all() -> Iterator[Limit]:
-    """Every quota and every limit of a deployment (ORM)."""
-    yield from map(limit_of, Quota.objects.select_related("tenant", "api_key"))
-    yield from map(limit_of_deployment, DeploymentLimit.objects.select_related("deployment"))
-
-
-def limits_of(row: Deployment) -> tuple[Limit, ...]:
-    return tuple(map(limit_of_deployment, row.limits.all()))
 
 
 def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
@@ -235,63 +217,6 @@ def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
 def _document(text: str) -> PolicyDocument:
     """A version never changes, and reading it takes a millisecond; a change of any row makes all be loaded again."""
     return read_policy(text)
-
-
-def _own_candidates(route: Route, deployments: Mapping[int, Deployment], stored: Stored) -> dict[int, Candidates]:
-    """For each tenant with a credential for any of the route's providers, so that a request only looks them up.
-
-    Grows with tenants who bring one x routes of the platform: 1,000 x 10 with 7 candidates each take some 20 MB.
-    """
-    providers = {deployments[step.deployment_id].provider_id for step in route.steps.all()}
-    owners = {tenant_id for provider in providers for tenant_id in _owners(provider, stored)}
-    return {tenant_id: _candidates(route, deployments, stored, tenant_id) for tenant_id in owners}
-
-
-def _owners(provider_id: int, stored: Stored) -> list[int]:
-    return [tenant_id for provider, tenant_id in stored if provider == provider_id and tenant_id is not None]
-
-
-def candidate_of(row: Deployment, share: int | None = None, *, tenant_id: int | None, stored: Stored) -> Candidate:
-    """As it is for one tenant, or for everybody. The platform's limits do not bind a tenant's own account."""
-    own = tenant_id is not None and (row.provider_id, tenant_id) in stored
-    return Candidate(
-        deployment=row.slug,
-        provider=row.provider.slug,
-        model=row.model,
-        context_window=row.context_window,
-        price_in=row.price_in_microusd,
-        price_out=row.price_out_microusd,
-        capacity=row.capacity,
-        unavailable=_unavailable(row, credential_for(row.provider, tenant_id, stored)),
-        account=str(tenant_id) if own else "",
-        share=share,
-        environments=tuple(row.provider.environments),
-        quality=min(row.quality, 100),
-        strengths=_strengths(row.strengths),
-        typical_latency_ms=row.typical_latency_ms,
-        neurons_in=row.neurons_in,
-        neurons_out=row.neurons_out,
-        limits=() if own else limits_of(row),
-    )
-
-
-def _strengths(stored: object) -> dict[str, float]:
-    """What is no number from 0 to 1 counts as not stated: a row written by hand must not fail requests."""
-    given = stored.items() if isinstance(stored, dict) else ()
-    return {task: value for task, value in given if isinstance(value, int | float) and 0 <= value <= 1}
-
-
-def limit_of_deployment(row: DeploymentLimit) -> Limit:
-    deployment = row.deployment.slug
-    return Limit(f"d{row.pk}", row.metric, row.window, row.limit, timezone=row.timezone, deployment=deployment)
-
-
-def _unavailable(row: Deployment, credential: Opened) -> str:
-    if not row.provider.enabled:
-        return "Its provider is switched off."
-    if not row.enabled:
-        return "It is switched off."
-    return obstacle(row.provider, credential)
 
 
 def target_of(row: Deployment, credential: Opened) -> Target:

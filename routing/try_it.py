@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from routing.candidates import candidate_of
 from routing.core.defaulting import with_default
 from routing.core.features import Features, estimate_tokens
 from routing.core.plan import ActivePolicy, Candidate, Surroundings, make_plan
@@ -17,7 +18,6 @@ from routing.credentials import stored_credentials
 from routing.default_policy import default_settings
 from routing.models import Route
 from routing.planning import minutes_of_day
-from routing.snapshot import candidate_of
 from tenants.models import Tenant
 
 

@@ -1,6 +1,6 @@
 """Rows into a tenant's schema: once each, many at a time. Nothing else writes traces to PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,10 @@ KEYS_USED = """
 """
 
 
+# What is written with the new traces in their transaction: given the new records. Registered once, when Django starts.
+ALONG: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
+
+
 def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any]]) -> int:
     """How many were new; those whose id is known are left as they are. One transaction.
 
@@ -38,6 +42,7 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
     """
     lines = {str(record["id"]): copy_line(record) for record in records}
     began = [began_at(record) for record in records]
+    by_id = {str(record["id"]): record for record in records}
     table = sql.Identifier(schema, "traces_trace")
     make_room(schema, [datetime.fromtimestamp(at, UTC) for at in began], timezone.now())
     with transaction.atomic(), connection.cursor() as cursor:
@@ -53,6 +58,8 @@ def store_traces(*, tenant: str, schema: str, records: Sequence[Mapping[str, Any
             with connection.wrap_database_errors, cursor.copy(COPY.format(table=table, columns=columns)) as copy:
                 copy.write(b"".join(lines.values()))
             roll_up(cursor, schema=schema, ids=list(lines), since=min(began), until=max(began))
+            for write in ALONG:
+                write([by_id[one] for one in lines])
         used = _last_uses(records)
         if used:
             cursor.execute(KEYS_USED, [list(used), list(used.values()), found[0]])

@@ -5,7 +5,7 @@ import secrets
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from relay_project.env import sampler, sealing_keys, smtp
+from relay_project.env import percentages, real, sampler, sealing_keys, smtp
 from traces.core.trace_context import Sampler
 
 
@@ -87,3 +87,20 @@ def test_a_bad_mail_server_is_named_without_its_password(monkeypatch: pytest.Mon
     with pytest.raises(ImproperlyConfigured, match="RELAY_SMTP_URL") as refused:
         smtp("RELAY_SMTP_URL")
     assert "hunter2" not in str(refused.value)
+
+
+def test_stages_are_percentages_that_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert percentages("STAGES", "1,5,25") == [1, 5, 25]
+    monkeypatch.setenv("STAGES", " 10, 100")
+    assert percentages("STAGES", "1") == [10, 100]
+    for wrong in ("5,1", "5,5", "0,5", "5,101", "x", "-1", "1.5"):
+        monkeypatch.setenv("STAGES", wrong)
+        with pytest.raises(ImproperlyConfigured, match="STAGES must be whole percentages that rise"):
+            percentages("STAGES", "1,5,25")
+
+
+def test_a_real_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert real("FACTOR", 2.5) == 2.5
+    monkeypatch.setenv("FACTOR", "much")
+    with pytest.raises(ImproperlyConfigured, match="FACTOR must be a number"):
+        real("FACTOR", 1.0)

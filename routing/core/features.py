@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from routing.core.split import Split
+from routing.core.trial import Trial
 
 CHARS_PER_TOKEN = 4  # of UTF-8; English prose has 4 to 4.5, code and other scripts fewer
 TOKENS_PER_MESSAGE = 4
@@ -14,7 +15,8 @@ TOKENS_PER_IMAGE = 765  # OpenAI's price of one 1024 x 1024 image
 @dataclass(frozen=True, slots=True)
 class Features:
     """Token counts are estimates. ``output_tokens`` is what the client asked for; None if it left that open, 0 if
-    nothing is generated (embeddings). ``split``: the side on which its route's split puts the request.
+    nothing is generated (embeddings). ``split`` and ``trial``: the sides on which its route's split and canary put the
+    request.
 
     ``task`` and ``task_why`` come from ``tasks.task_of``.
     """
@@ -27,6 +29,7 @@ class Features:
     split: Split | None = None
     task: str = "chat"
     task_why: str = ""
+    trial: Trial | None = None
 
 
 def estimate_tokens(text: str) -> int:

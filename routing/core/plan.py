@@ -17,6 +17,7 @@ from routing.core.reason import Reason
 from routing.core.scoring import Wanted
 from routing.core.strategies import Circumstances
 from routing.core.surroundings import Surroundings as Surroundings
+from routing.core.trial import Trial
 from routing.core.verdicts import Verdict, judge
 
 DEFAULT_OUTPUT_TOKENS = 256  # assumed for the bucket when the client leaves its limit open
@@ -113,16 +114,16 @@ def make_plan(
 ) -> ExecutionPlan:
     """``asked`` is the client's body. Raises InvalidRequest if no candidate can hold what was asked."""
     document = policy.document
-    reasons: list[Reason] = []
+    reasons = [] if features.trial is None else [_tried(features.trial)]
     bucket = _bucket(document, features, reasons)
     index = first_match(document.rules, features, bucket, around, reasons)
     settings = document.defaults if index is None else policy.by_rule[index]
     max_tokens = _max_tokens(settings, features, reasons)
     params = _params(document, settings, asked, reasons) if features.output_tokens != 0 else {}
     task = _task(settings, features, reasons)
-    ordered = _ordered(candidates, settings)
+    ordered = _ordered(candidates, settings, features.trial)
     wanted = Wanted(features.input_tokens, max_tokens, task, around.environment)
-    given = Circumstances(settings, wanted, evidence, around.draw, features.split)
+    given = Circumstances(settings, wanted, evidence, around.draw, features.split, features.trial)
     verdicts, arm = judge(ordered, given, around.now, reasons)
     return ExecutionPlan(
         bucket=bucket,
@@ -185,12 +186,20 @@ def _params(
     return params
 
 
-def _ordered(candidates: Sequence[Candidate], settings: Settings) -> list[Candidate]:
-    """The route's order, or the policy's where it names one (deployments that the route lacks are left out)."""
+def _ordered(candidates: Sequence[Candidate], settings: Settings, trial: Trial | None) -> list[Candidate]:
+    """The route's order, or the policy's where it names one (deployments that the route lacks are left out). What a
+    canary tries is there for its side, named or not."""
     if settings.candidates is None:
         return list(candidates)
     by_name = {item.deployment: item for item in candidates}
-    return [by_name[name] for name in settings.candidates if name in by_name]
+    names = dict.fromkeys(settings.candidates)
+    if trial is not None and trial.candidate:
+        names[trial.deployment] = None
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _tried(trial: Trial) -> Reason:
+    return Reason("canary", trial.name, trial.arm, trial.why)
 
 
 def _task(settings: Settings, features: Features, reasons: list[Reason]) -> str:

@@ -12,6 +12,7 @@ from routing.core.evidence import NOTHING_KNOWN, Burn, Evidence
 from routing.core.policy import Settings
 from routing.core.scoring import Facts, Points, Wanted, facts_of, latency_of, points_of
 from routing.core.split import Split, arm_of
+from routing.core.trial import Trial
 from traces.core.formats import duration, money
 
 EVIDENCE_SLO = 0.99  # what the burn rates of Evidence are against
@@ -42,6 +43,7 @@ class Circumstances(NamedTuple):
     evidence: Mapping[str, Evidence]
     draw: float
     split: Split | None = None  # of the route
+    trial: Trial | None = None  # the route's canary
 
 
 Strategy = Callable[[Sequence[Candidate], Circumstances], Order]
@@ -49,7 +51,23 @@ Strategy = Callable[[Sequence[Candidate], Circumstances], Order]
 
 def order(candidates: Sequence[Candidate], given: Circumstances) -> Order:
     found = STRATEGIES[given.settings.strategy](candidates, given)
-    return found if given.split is None else _arm_first(found, given.split)
+    if given.trial is not None and given.trial.candidate and given.trial.deployment:
+        return _tried_first(found, given.trial.deployment)
+    if given.split is not None:
+        found = _arm_first(found, given.split)
+    return found if given.trial is None else _tried_last(found, given.trial.deployment)
+
+
+def _tried_first(found: Order, deployment: str) -> Order:
+    """On the canary's own side it goes before whatever strategy and split say."""
+    first = [one for one in found.ranked if one.candidate.deployment == deployment]
+    return Order([*first, *(one for one in found.ranked if one not in first)], deployment if first else "")
+
+
+def _tried_last(found: Order, deployment: str) -> Order:
+    """On the base's side it only steps in, else there would be nothing to compare with."""
+    kept = [one for one in found.ranked if one.candidate.deployment != deployment]
+    return found._replace(ranked=[*kept, *(one for one in found.ranked if one.candidate.deployment == deployment)])
 
 
 def _arm_first(found: Order, split: Split) -> Order:

@@ -92,6 +92,13 @@ class OwnStack:
         web = ("-m", "uvicorn", "relay_project.asgi:application", "--port", str(port), "--log-level", "error")
         self._start(self._python(f"web{number}", *web), lambda: self._answers(port, "/v1/readyz"))
 
+    def start_celery(self) -> None:
+        """With its beat, as `make dev` runs it."""
+        worker = ("-m", "celery", "--quiet", "-A", "relay_project", "worker", "--beat", "--concurrency", "1")
+        schedule = ("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler", "--loglevel", "ERROR")
+        self.environment["C_FORCE_ROOT"] = "1"
+        self._start(self._python("celery", *worker, *schedule), lambda: True)
+
     def kill(self, name: str) -> None:
         """No chance to tidy up. PostgreSQL's first process is asked to kill the others, which would outlive it."""
         _, process = self._running.pop(name)

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import transaction
 
 from conftest import eventually
+from routing.candidates import limit_of_deployment
 from routing.models import Deployment, DeploymentLimit, Provider
-from routing.snapshot import limit_of_deployment
 from routing.tests.stage import CACHE, NO_CACHE, Stage
 from routing.tests.upstream import DONE, USAGE, event, hangs, in_turn, refuses, says, sends
 from tenants.auth import limit_of

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.test import Client
 
 from conftest import eventually, unique
+from routing.candidates import limits_of_all
 from routing.models import DeploymentLimit
-from routing.snapshot import limits_of_all
 from routing.tests.stage import Stage
 from routing.tests.upstream import says
 from tenants.models import Membership, Quota, QuotaReset, User

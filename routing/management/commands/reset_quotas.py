@@ -9,8 +9,8 @@ import redis
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
 
+from routing.candidates import limit_of_deployment
 from routing.models import Deployment, DeploymentLimit
-from routing.snapshot import limit_of_deployment
 from tenants.models import ApiKey, Quota, Tenant
 from tenants.resets import CountersAway, Named, named, reset
 from tenants.usage import uses

@@ -1,0 +1,113 @@
+"""`manage.py canary start | status | advance | rollback`: the same as the console and the API."""
+
+import json
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+
+from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back, start_canary
+from routing.canary_models import Canary
+from routing.canary_report import report_of
+from routing.core.canary import LIVE
+from routing.models import Deployment, PolicyVersion, Route
+
+BY = "command line"
+
+
+class Command(BaseCommand):
+    help = "Start, watch, advance and roll back canaries."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        start = verbs.add_parser("start", help="give a candidate a share of a route")
+        start.add_argument("route")
+        tried = start.add_mutually_exclusive_group(required=True)
+        tried.add_argument("--deployment", help="its slug")
+        tried.add_argument("--policy-version", type=int, help="of the route's policy")
+        start.add_argument("--tenant", help="whose route (default: the platform's)")
+        start.add_argument("--sticky", choices=Canary.Sticky.values, default=Canary.Sticky.CONVERSATION)
+        start.add_argument("--stages", help="percentages that rise, such as 1,5,25 (default: CANARY_STAGES)")
+        start.add_argument("--window", type=int, help="calls of the candidate a stage (default: CANARY_WINDOW)")
+        status = verbs.add_parser("status", help="what is live, and the newest that ended")
+        status.add_argument("--json", action="store_true")
+        on = verbs.add_parser("advance", help="to the next stage, if the guardrails allow it")
+        on.add_argument("canary", type=int)
+        on.add_argument("--force", action="store_true", help="whatever the guardrails say")
+        back = verbs.add_parser("rollback", help="the base answers everybody within a second")
+        back.add_argument("canary", type=int)
+        back.add_argument("--note", default="")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{verb}")(options)
+        except (NotAdvanced, NoLiveCanary) as error:
+            raise CommandError(str(error)) from None
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from None
+
+    def _start(self, options: dict[str, Any]) -> None:
+        route = _route(options["route"], options["tenant"])
+        candidate: Deployment | PolicyVersion | None
+        if options["deployment"]:
+            candidate = Deployment.objects.filter(slug=options["deployment"]).first()
+        else:
+            candidate = PolicyVersion.objects.filter(policy=route.policy, number=options["policy_version"]).first()
+        if candidate is None:
+            raise CommandError("There is no such candidate.")
+        sticky, window = options["sticky"], options["window"]
+        stages = _stages(options["stages"])
+        row = start_canary(route=route, candidate=candidate, sticky=sticky, stages=stages, window=window, by=BY)
+        self.stdout.write(f"✓ Canary {row.pk}: {row.name} takes {row.share} % of {route.name}")
+
+    def _status(self, options: dict[str, Any]) -> None:
+        rows = Canary.objects.select_related("route__tenant", "evidence").prefetch_related("transitions")
+        live = rows.filter(state__in=LIVE)
+        found = [report_of(row) for row in (*live, *rows.exclude(state__in=LIVE)[:10])]
+        if options["json"]:
+            self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder))
+            return
+        for one in found:
+            why = one["next"] or one["transitions"][-1]["why"]
+            self.stdout.write(
+                f"{one['id']:>5}  {one['candidate']} on {one['route']}: {one['state']}, {one['share']} %\n       {why}"
+            )
+        if not found:
+            self.stdout.write("No canary yet: manage.py canary start ROUTE --deployment SLUG")
+
+    def _advance(self, options: dict[str, Any]) -> None:
+        row = advance(canary=_canary(options["canary"]), force=options["force"], by=BY)
+        self.stdout.write(f"✓ {row}: {row.get_state_display().lower()}, {report_of(row)['share']} %")
+
+    def _rollback(self, options: dict[str, Any]) -> None:
+        row = roll_back(canary=_canary(options["canary"]), by=BY, note=options["note"])
+        self.stdout.write(f"✓ {row}: rolled back")
+
+
+def _route(name: str, tenant: str | None) -> Route:
+    found = (
+        Route.objects.filter(name=name, tenant__slug=tenant) if tenant else Route.objects.filter(name=name, tenant=None)
+    )
+    route = found.first()
+    if route is None:
+        raise CommandError(
+            f"There is no route {name}{f' of {tenant}' if tenant else ' of the platform (give --tenant)'}."
+        )
+    return route
+
+
+def _canary(number: int) -> Canary:
+    row = Canary.objects.filter(pk=number).first()
+    if row is None:
+        raise CommandError(f"There is no canary {number}: manage.py canary status lists them.")
+    return row
+
+
+def _stages(given: str | None) -> list[int] | None:
+    if given is None:
+        return None
+    try:
+        return [int(one) for one in given.split(",")]
+    except ValueError:
+        raise CommandError("--stages must be whole percentages that rise, such as 1,5,25.") from None
