@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import django
 import redis
@@ -20,7 +20,7 @@ from routing.default_policy import default_policy
 from routing.models import Deployment, Provider
 from routing.presence import web_processes
 from tenants.usage import client
-from traces.recorder import DEAD, STREAM
+from traces.lag import Lag, lag
 
 WORST = ("closed", "half_open", "open")
 Processes = Sequence[Mapping[str, Any]]
@@ -52,20 +52,13 @@ def status(now: float | None = None) -> dict[str, Any]:
 def _from_redis(now: float) -> tuple[Processes | None, dict[str, Any] | None]:
     try:
         with client() as redis_:
-            return web_processes(redis_, now), writer_lag(redis_, now)
+            return web_processes(redis_, now), _writer(lag(redis_, now))
     except redis.RedisError:
         return None, None
 
 
-def writer_lag(redis_: "redis.Redis", now: float) -> dict[str, Any]:
-    """How many traces wait to be stored, for how long the oldest of them has, and how many never can be."""
-    oldest = cast("list[Any]", redis_.xrange(STREAM, count=1))
-    since = int(oldest[0][0].partition(b"-")[0]) / 1000 if oldest else now
-    return {
-        "waiting": redis_.xlen(STREAM),
-        "oldest_s": round(max(0.0, now - since), 1),
-        "set_aside": redis_.xlen(DEAD),
-    }
+def _writer(now: Lag) -> dict[str, Any]:
+    return {"waiting": now.waiting, "oldest_s": round(now.oldest_s, 1), "set_aside": now.dead}
 
 
 def _process(one: Mapping[str, Any], now: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ One more is one more function in SOURCES. One whose server is away is left out, 
 
 import logging
 import platform
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from routing.snapshot import limits_of_all
+from routing.candidates import limits_of_all
 from tenants.core.limits import Limit
 from tenants.usage import Use, client, uses
 from traces.lag import lag
@@ -40,7 +41,7 @@ def build() -> Iterator[Metric]:
 
 def trace_writer() -> Iterator[Metric]:
     with client() as redis:
-        now = lag(redis)
+        now = lag(redis, time.time())
     yield GaugeMetricFamily("relay_traces_waiting", "Traces in the stream, not yet stored.", now.waiting)
     yield GaugeMetricFamily("relay_traces_oldest_seconds", "For how long the first of them waits.", now.oldest_s)
     yield GaugeMetricFamily("relay_traces_dead", "Traces set aside, as they could not be stored.", now.dead)

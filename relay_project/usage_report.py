@@ -1,4 +1,4 @@
-"""What tenants used: one row a day (UTC), tenant and model, from their traces; newest day first."""
+"""What tenants used: one row a day (UTC), tenant and model, from the hourly sums; newest day first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ COLUMNS = (
     "saved_microusd",
 )
 OF_TENANT = sql.SQL("""
-SELECT (started_at AT TIME ZONE 'UTC')::date AS day, {slug}::text AS tenant, model, count(*) AS requests,
-  count(*) FILTER (WHERE outcome IN ('failed', 'limited')) AS failed,
-  count(*) FILTER (WHERE outcome = 'cached') AS cached,
-  coalesce(sum(tokens_in), 0)::bigint AS tokens_in, coalesce(sum(tokens_out), 0)::bigint AS tokens_out,
-  coalesce(sum(cost_microusd), 0)::bigint AS cost_microusd, coalesce(sum(saved_microusd), 0)::bigint AS saved_microusd
-FROM {table} WHERE started_at >= {since} AND started_at < {until} GROUP BY 1, 3
+SELECT (hour AT TIME ZONE 'UTC')::date AS day, {slug}::text AS tenant, model, sum(requests)::bigint AS requests,
+  coalesce(sum(requests) FILTER (WHERE outcome IN ('failed', 'limited')), 0)::bigint AS failed,
+  coalesce(sum(requests) FILTER (WHERE outcome = 'cached'), 0)::bigint AS cached,
+  sum(tokens_in)::bigint AS tokens_in, sum(tokens_out)::bigint AS tokens_out,
+  sum(cost_microusd)::bigint AS cost_microusd, sum(saved_microusd)::bigint AS saved_microusd
+FROM {table} WHERE hour >= {since} AND hour < {until} GROUP BY 1, 3
 """)
 PAGE = sql.SQL("""
 SELECT * FROM ({parts}) AS used
@@ -58,7 +58,7 @@ def usage(
     parts = [
         OF_TENANT.format(
             slug=sql.Literal(one.slug),
-            table=sql.Identifier(one.schema_name, "traces_trace"),
+            table=sql.Identifier(one.schema_name, "traces_usage"),
             since=sql.Literal(since),
             until=sql.Literal(until),
         )

@@ -19,8 +19,8 @@ from routing.core.outcomes import Sums, p95_ms
 from routing.credentials import credential_for, stored_credentials
 from routing.models import Deployment, Route
 from routing.outcomes import Outcomes
+from routing.probe import probe
 from routing.snapshot import target_of
-from routing.trial import trial
 from tenants.page import is_platform_staff, with_tenant
 
 HOUR = 2  # of core.outcomes.WINDOWS_MIN
@@ -88,7 +88,7 @@ def test_view(site_admin: Any) -> Callable[[HttpRequest, str], HttpResponse]:
         if row is None or not is_platform_staff(request):
             raise Http404("Nothing here has this address.")
         target = target_of(row, credential_for(row.provider, None, stored_credentials()))
-        done = async_to_sync(trial)(target, row.serves)
+        done = async_to_sync(probe)(target, row.serves)
         if done.answered:
             messages.success(request, f"{row.slug} answered in {done.latency_ms:,.0f} ms: {done.said}")
         else:

@@ -1,6 +1,5 @@
 """How far the trace writer is behind."""
 
-import time
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,12 +17,12 @@ class Lag:
     dead: int
 
 
-def lag(client: redis.Redis) -> Lag:
-    """One trip. An entry leaves the stream when its row is committed. Raises RedisError."""
+def lag(client: redis.Redis, now: float) -> Lag:
+    """One trip; ``now`` in epoch seconds. An entry leaves the stream when its row is committed. Raises RedisError."""
     pipeline = client.pipeline(transaction=False)
     pipeline.xlen(STREAM)
     pipeline.xrange(STREAM, count=1)
     pipeline.xlen(DEAD)
     waiting, first, dead = cast(Any, pipeline.execute())
     since_ms = int(first[0][0].split(b"-")[0]) if first else 0
-    return Lag(waiting, max(0.0, time.time() - since_ms / 1000) if first else 0.0, dead)
+    return Lag(waiting, max(0.0, now - since_ms / 1000) if first else 0.0, dead)

@@ -13,24 +13,30 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.views import APIView
 
-from relay_project.admin_api.access import refusal
+from relay_project.admin_api.access import actor_of, refusal
 from routing.core.request import InvalidRequest
 from routing.errors import INVALID, ErrorReply, describe
 from tenants.acting import Actor, acting
-from tenants.audit import SAFE, address_of
-from tenants.models import AuditEntry, Tenant
+from tenants.audit import SAFE
+from tenants.models import Tenant
 
 LIMIT, MOST = 20, 100
 
 
 class AdminView(APIView):
-    """Sync, so that the actor, the statements and the transaction of a request share one connection."""
+    """Sync, so that the actor, the statements and the transaction of a request share one connection.
+
+    ``staff``: whether a session of the platform's staff opens it, too.
+    """
+
+    staff = False
+    actor: Actor
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if refused := refusal(request):
+        if refused := refusal(request, staff=self.staff):
             return JsonResponse(refused.body, status=refused.status, headers=dict(refused.headers))
-        actor = Actor(AuditEntry.ActorKind.ADMIN_TOKEN, "admin token", address_of(request))
-        with nullcontext() if request.method in SAFE else acting(actor):
+        self.actor = actor_of(request)  # REST framework puts its own user in the place of the session's
+        with nullcontext() if request.method in SAFE else acting(self.actor):
             return super().dispatch(request, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -18,6 +18,7 @@ DAYS = [
     OpenApiParameter("from", str, description="First day, UTC, like 2026-11-01; six days before “to” if left out."),
     OpenApiParameter("to", str, description="Last day, included; today if left out."),
 ]
+OBJECT = {"type": "object", "additionalProperties": True}
 Shape = BaseSerializer[Any] | type[BaseSerializer[Any]] | dict[str, Any]
 
 

@@ -8,13 +8,11 @@ from rest_framework.response import Response
 
 from relay_project import overview
 from relay_project.admin_api.base import AdminView, page, read, tenant_of
-from relay_project.admin_api.docs import PAGE, TENANT, listed, said
+from relay_project.admin_api.docs import OBJECT, PAGE, TENANT, listed, said
 from relay_project.admin_api.serializers import AuditOut, DefaultPolicy, DefaultPolicyOut
 from relay_project.reload import reload_providers
 from routing.default_policy import default_policy, default_policy_choices, set_default_policy
 from tenants.models import AuditEntry
-
-OBJECT = {"type": "object", "additionalProperties": True}
 
 
 class Status(AdminView):

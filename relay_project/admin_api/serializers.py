@@ -155,3 +155,17 @@ class AuditOut(serializers.ModelSerializer[AuditEntry]):
 
     def get_tenant(self, entry: AuditEntry) -> str | None:
         return entry.tenant or None
+
+
+class CanaryMove(serializers.Serializer[Any]):
+    canary = serializers.IntegerField(
+        min_value=1, max_value=2**63 - 1, required=False, help_text="Its id; needed if more than one is live."
+    )
+
+
+class CanaryForward(CanaryMove):
+    force = serializers.BooleanField(default=False, help_text="Past the guardrails.")
+
+
+class CanaryBack(CanaryMove):
+    note = serializers.CharField(max_length=300, required=False, allow_blank=True, help_text="Why; kept with it.")

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from relay_project.admin_api import platform_views, quota_views, tenant_views
+from relay_project.admin_api import canary_views, platform_views, quota_views, tenant_views
 
 urlpatterns = [
     path("status", platform_views.Status.as_view(), name="admin-status"),
@@ -14,5 +14,8 @@ urlpatterns = [
     path("quotas", quota_views.Quotas.as_view(), name="admin-quotas"),
     path("quotas/<int:pk>", quota_views.OneQuota.as_view(), name="admin-quota"),
     path("quotas/<int:pk>/reset", quota_views.ResetQuota.as_view(), name="admin-quota-reset"),
+    path("canary/status", canary_views.CanaryStatus.as_view(), name="canary-status"),
+    path("canary/advance", canary_views.CanaryAdvance.as_view(), name="canary-advance"),
+    path("canary/rollback", canary_views.CanaryRollback.as_view(), name="canary-rollback"),
     path("usage", quota_views.Usage.as_view(), name="admin-usage"),
 ]

@@ -11,15 +11,16 @@ from django_tenants.utils import tenant_context
 
 from relay_project.alerts.core.conditions import Condition, Found
 from relay_project.alerts.models import AlertChannel
-from relay_project.overview import deployments_now, writer_lag
+from relay_project.overview import deployments_now
 from routing.credentials import stored_credentials
 from routing.models import Deployment, Provider
 from routing.presence import web_processes
 from tenants.auth import limit_of
 from tenants.models import Quota, Tenant
 from tenants.usage import Use, client, uses
-from traces.core.query import read_query
+from traces.core.periods import HOUR, Period, floor_to
 from traces.home.figures import figures
+from traces.lag import lag
 
 Topic = AlertChannel.Topic
 OPEN_S = 300  # a breaker that is not closed for so long
@@ -129,22 +130,24 @@ def of_credentials(now: float) -> list[Condition]:
 
 def of_the_writer(now: float) -> list[Condition]:
     with client() as redis_:
-        lag = writer_lag(redis_, now)
-    if lag["oldest_s"] < LAG_S:
+        behind = lag(redis_, now)
+    if behind.oldest_s < LAG_S:
         return []
-    detail = f"{lag['waiting']:,} wait, the oldest for {lag['oldest_s']:,.0f} s. Is `manage.py trace_writer` running?"
+    detail = f"{behind.waiting:,} wait, the oldest for {behind.oldest_s:,.0f} s. Is `manage.py trace_writer` running?"
     return [Condition("writer", Topic.WRITER, None, "Traces are not being stored", detail)]
 
 
 def of_requests(now: float) -> list[Condition]:
-    """What the home page asks to look after, over the last hour; of tenants that somebody wants to hear of."""
+    """What the home page asks to look after, of this hour and the one before; of tenants that somebody wants to hear
+    of."""
     wanted = Tenant.objects.exclude(schema_name="public")
     if not AlertChannel.objects.filter(tenant=None, enabled=True).exists():
         wanted = wanted.filter(alert_channels__enabled=True).distinct()
     moment, found = datetime.fromtimestamp(now, UTC), []
+    period = Period(floor_to(moment - HOUR, HOUR), moment, HOUR, steps=2)
     for tenant in wanted:
         with tenant_context(tenant):
-            shown = figures(read_query({"range": "1h"}, tenant=tenant.slug, now=moment), moment).problems
+            shown = figures(tenant, period, moment).problems
         found += [
             Condition(f"requests/{tenant.pk}/{one.key}", Topic.REQUESTS, tenant.pk, one.title[:200], one.effect)
             for one in shown

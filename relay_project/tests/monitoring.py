@@ -19,7 +19,7 @@ from django.conf import settings
 from relay_project.embedded.ports import free_port
 from relay_project.embedded.processes import Program, spawn, stop, wait_until
 from relay_project.embedded.state import CHECKOUT
-from routing.snapshot import limits_of_all
+from routing.candidates import limits_of_all
 from traces.rebuild import rebuild
 
 PROMETHEUS = CHECKOUT / "deploy" / "prometheus"

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from routing.api import canary, views
+from routing.api import views
 from routing.api.shell import ROUTE_PATH
 
 urlpatterns = [
@@ -12,8 +12,5 @@ urlpatterns = [
     path("health", views.Health.as_view(), name="health"),
     path("v1/healthz", views.Health.as_view(), name="healthz"),
     path("v1/readyz", views.Ready.as_view(), name="readyz"),
-    path("v1/admin/canary/status", canary.CanaryStatus.as_view(), name="canary-status"),
-    path("v1/admin/canary/advance", canary.CanaryAdvance.as_view(), name="canary-advance"),
-    path("v1/admin/canary/rollback", canary.CanaryRollback.as_view(), name="canary-rollback"),
     re_path("^v1/", views.Nothing.as_view()),
 ]

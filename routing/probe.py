@@ -19,7 +19,7 @@ SHOWN = 120  # characters of the answer
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Probe:
     """``said``: the beginning of the answer, or why there is none."""
 
     answered: bool
@@ -27,7 +27,7 @@ class Trial:
     latency_ms: float
 
 
-async def trial(target: Target, serves: str) -> Trial:
+async def probe(target: Target, serves: str) -> Probe:
     started = time.monotonic()
     try:
         async with asyncio.timeout(LONGEST_S), aclosing(Outlet()) as outlet:
@@ -36,7 +36,7 @@ async def trial(target: Target, serves: str) -> Trial:
         said, answered = f"It said nothing within {LONGEST_S:.0f} s.", False
     except ProviderError as error:
         said, answered = str(error), False
-    return Trial(answered, said, (time.monotonic() - started) * 1000)
+    return Probe(answered, said, (time.monotonic() - started) * 1000)
 
 
 async def _answer(outlet: Outlet, target: Target, serves: str) -> str:
