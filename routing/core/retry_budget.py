@@ -1,7 +1,7 @@
 """How many second calls requests may cause: a share of the traffic, so that a broad outage cannot double the load.
 
 Requests and second calls are counted in stretches of WINDOW_S seconds; the last whole one and the running one count
-together. So over any two stretches that follow each other, second calls are at most ``share`` of the requests plus
+together. So whenever a second call is made, those of both stretches are at most ``share`` of their requests plus
 ``floor``, which lets a quiet process fail over at all. Each process counts for itself. Every ``now`` is in seconds of
 one clock that never goes back.
 """

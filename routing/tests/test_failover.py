@@ -6,7 +6,6 @@ import orjson
 import pytest
 
 from conftest import eventually, unique
-from routing.credentials import set_credential
 from routing.models import Provider
 from routing.tests import test_anthropic as anthropic
 from routing.tests import test_bedrock as bedrock
@@ -126,9 +125,12 @@ BEGINNINGS = {
 
 
 @pytest.mark.parametrize("kind", BEGINNINGS)
-def test_so_it_does_whatever_the_provider_speaks(base: str, stage: Stage, kind: Provider.Kind) -> None:
-    provider = Provider.objects.create(slug=unique("other"), kind=kind, base_url=stage.fake.url, allow_private=True)
-    set_credential(provider=provider, tenant=None, secret="AKIAEXAMPLE:secret")
+def test_so_it_does_whatever_the_provider_speaks(
+    base: str, stage: Stage, kind: Provider.Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER_API_KEY", "AKIAEXAMPLE:secret")
+    where = {"base_url": stage.fake.url, "allow_private": True, "credential_env": "OTHER_API_KEY"}
+    provider = Provider.objects.create(slug=unique("other"), kind=kind, **where)
     options = {"region": "eu-west-1"} if kind == Provider.Kind.BEDROCK else {}
     scripts = sends(BEGINNINGS[kind]), says("never asked")
     model = stage.route(*scripts, provider=provider, policy=CACHE, options=options)

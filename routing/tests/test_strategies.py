@@ -22,7 +22,9 @@ SETTINGS = st.builds(
     slo=st.floats(0.5, 0.9999),
     canary=st.builds(Canary, st.sampled_from(NAMES), st.floats(0, 100)),
 )
-GIVEN = st.builds(Circumstances, SETTINGS, WANTED, EVIDENCES, st.floats(0, 1, exclude_max=True))
+GIVEN = st.builds(
+    Circumstances, SETTINGS, WANTED, EVIDENCES, st.floats(0, 1, exclude_max=True), split=st.none(), trial=st.none()
+)
 CHAT = Wanted(100, 100, "chat", "production")
 A, B, C = (Candidate(name, "p", "m", 8192) for name in "abc")
 
