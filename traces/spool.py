@@ -34,6 +34,7 @@ class Spool:
         self._directory = directory
         self._max_bytes = max_bytes
         self._current: _File | None = None
+        self._kept: dict[Path, int] = {}  # claimed and not sent: handles with their locks
 
     def append(self, line: bytes) -> None:
         """The line (JSON, so without line breaks) is with the operating system when this returns. Raises SpoolFull."""
@@ -53,13 +54,13 @@ class Spool:
         """Oldest first: files of dead processes and this one's own, which is closed for writing by that."""
         for path in sorted(self._directory.glob(f"*{SUFFIX}")):
             if self._current is not None and path == self._current.path:
-                claimed, self._current = Claimed(self._current.path, self._current.handle), None
+                handle, self._current = self._current.handle, None
             else:
-                handle = _lock_of_dead(path)
-                if handle is None:
+                found = self._kept.pop(path) if path in self._kept else _lock_of_dead(path)
+                if found is None:
                     continue
-                claimed = Claimed(path, handle)
-            yield claimed
+                handle = found
+            yield Claimed(path, handle, self._kept)
 
     def _open(self) -> _File:
         """Locked before it has its name, so that nobody ever finds it unlocked while we live."""
@@ -73,11 +74,13 @@ class Spool:
 
 
 class Claimed:
-    """A file to send. Leave it by ``done`` when all is sent, else by ``release``: it is then claimed again later."""
+    """A file to send. Leave it by ``done`` when all is sent, else by ``release``: the same process claims it again, as
+    the ledger of another would not know what these traces still hold."""
 
-    def __init__(self, path: Path, handle: int) -> None:
+    def __init__(self, path: Path, handle: int, kept: dict[Path, int]) -> None:
         self._path = path
         self._handle = handle
+        self._kept = kept
 
     def batches(self, lines: int, max_bytes: int) -> Iterator[list[bytes]]:
         """The lines in order. A line that its process could not finish was never acknowledged: it is left out."""
@@ -100,7 +103,7 @@ class Claimed:
         os.close(self._handle)
 
     def release(self) -> None:
-        os.close(self._handle)
+        self._kept[self._path] = self._handle
 
 
 def bytes_in(directory: Path) -> int:

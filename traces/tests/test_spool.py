@@ -158,6 +158,18 @@ def test_a_living_process_keeps_its_file(tmp_path: Path) -> None:
     assert list(Spool(tmp_path, MEGABYTE).claim()) == []
 
 
+def test_what_could_not_be_sent_stays_its_own_process_matter(tmp_path: Path) -> None:
+    mine, other = Spool(tmp_path, MEGABYTE), Spool(tmp_path, MEGABYTE)
+    mine.append(b"{}")
+    [claimed] = mine.claim()
+    claimed.release()
+    assert list(other.claim()) == []
+    [again] = mine.claim()
+    assert list(again.batches(10, MEGABYTE)) == [[b"{}"]]
+    again.done()
+    assert list(tmp_path.iterdir()) == []
+
+
 WRITE_AND_WAIT = """
 import sys, time
 from pathlib import Path
