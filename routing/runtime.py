@@ -83,7 +83,6 @@ class Runtime:
         self.semantic = SemanticCache(self._pool)
         layer = layer or channel_layers.make_backend("default")
         self.lanes = LaneClient(layer, lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES)
-        self._presence = Presence(self.ledger.process, self.health, self.lanes, self.now())
         self._tasks: set[asyncio.Task[Any]] = set()
         self._services: list[asyncio.Task[None]] = []
 
@@ -92,13 +91,14 @@ class Runtime:
         self.adapters = adapters(self._outlet)
         await self._pool.open()
         await self.lanes.start()
+        presence = Presence(self.ledger.process, self.health, self.lanes, self.now())
         self._services = [
             asyncio.create_task(listen(settings.DATABASE_URL, self._reload)),
             asyncio.create_task(self.recorder.drain_forever()),
             asyncio.create_task(self.health.share_forever(self.redis.client, self.now)),
             asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health, self.now)),
             asyncio.create_task(publish_forever(self.health.current, self.lanes.snapshot)),
-            asyncio.create_task(self._presence.say_forever(self.redis.client)),
+            asyncio.create_task(presence.say_forever(self.redis.client)),
         ]
 
     async def stop(self) -> None:

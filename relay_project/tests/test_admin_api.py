@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import get_resolver
-from django_tenants.utils import tenant_context
 
 from conftest import unique
 from relay_project.admin_api import urls
 from tenants import services
 from tenants.core.apikeys import key_id_of
 from tenants.models import ApiKey, AuditEntry, Quota, Tenant
-from traces.models import Trace
+from traces.tests.rows import make_trace
 
 pytestmark = pytest.mark.django_db
 TOKEN = "an-admin-token-of-at-least-thirty-two-characters"
@@ -169,22 +168,9 @@ def test_pages_follow_one_another_whatever_comes_meanwhile(tenant_a: Tenant) -> 
 
 def test_usage_by_day_tenant_and_model(tenant_a: Tenant, tenant_b: Tenant) -> None:
     model, day = unique("model"), datetime(2031, 5, 6, 23, 59, tzinfo=UTC)
-    for number, (tenant, outcome) in enumerate([(tenant_a, "ok"), (tenant_a, "failed"), (tenant_b, "ok")]):
-        with tenant_context(tenant):
-            Trace.objects.create(
-                id=f"00000000-0000-7000-8000-{number:012d}",
-                started_at=day,
-                request_id="r",
-                outcome=outcome,
-                status=200,
-                api_key="k",
-                route="m",
-                model=model,
-                latency_ms=1,
-                tokens_in=10,
-                tokens_out=5,
-                cost_microusd=100,
-            )
+    used: dict[str, Any] = {"started_at": day, "model": model, "tokens_in": 10, "tokens_out": 5, "cost_microusd": 100}
+    for tenant, outcome in ((tenant_a, "ok"), (tenant_a, "failed"), (tenant_b, "ok")):
+        make_trace(tenant, outcome=outcome, **used)
     first = call("get", "usage?from=2031-05-01&to=2031-05-06&limit=1")
     assert first["data"] == [
         {

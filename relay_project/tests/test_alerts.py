@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +15,6 @@ import redis.asyncio
 from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
 from django.test import Client
-from django_tenants.utils import tenant_context
 
 from conftest import SignIn, unique
 from relay_project.alerts import conditions, services, tasks
@@ -35,8 +33,8 @@ from tenants.core.limits import counter_of
 from tenants.core.spend import Left
 from tenants.models import AuditEntry, Membership, Quota, Tenant
 from tenants.usage import Use
-from traces.models import Trace
 from traces.recorder import STREAM
+from traces.tests.rows import make_trace
 
 pytestmark = pytest.mark.django_db
 Role = Membership.Role
@@ -250,17 +248,7 @@ def test_a_stored_credential_that_no_longer_opens(tenant_a: Tenant) -> None:
 
 
 def test_what_the_home_page_says_of_a_tenant_that_wants_to_hear_of_it(receiver: Receiver, tenant_b: Tenant) -> None:
-    with tenant_context(tenant_b):
-        Trace.objects.create(
-            id=uuid.uuid4(),
-            started_at=datetime.fromtimestamp(NOW - 60, UTC),
-            request_id="r",
-            outcome="failed",
-            status=503,
-            api_key="k",
-            route="m",
-            latency_ms=1,
-        )
+    make_trace(tenant_b, started_at=datetime.fromtimestamp(NOW - 60, UTC), outcome="failed", status=503)
     assert [one for one in conditions.of_requests(NOW) if one.tenant_id == tenant_b.pk] == []
     channel(receiver, tenant_b)
     found = [one for one in conditions.of_requests(NOW) if one.tenant_id == tenant_b.pk]

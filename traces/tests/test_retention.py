@@ -9,7 +9,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
+from conftest import unique
 from tenants.models import Tenant
+from tenants.services import create_tenant
 from traces.core.weeks import week_of
 from traces.models import Trace, Usage
 from traces.retention import expired, prune
@@ -18,6 +20,12 @@ from traces.tests.records import record_of
 
 pytestmark = pytest.mark.django_db
 DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def tenant_a(committed: None) -> Tenant:
+    """Of this module's own: its weeks are counted."""
+    return create_tenant(slug=unique("archive"), name="Archive")
 
 
 @pytest.fixture
