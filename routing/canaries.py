@@ -13,13 +13,12 @@ from django.utils import timezone
 
 from routing.canary_arm import problem_with_candidate
 from routing.canary_calls import forget_calls, take_calls
-from routing.canary_models import Canary, CanaryEvidence, CanaryTransition
 from routing.core.canary import ALL, LIVE, TABLE, Decision, Event, Evidence, decide, next_stage, observe
 from routing.core.canary_record import from_json, to_json
 from routing.core.canary_words import figures, sentence
 from routing.credentials import stored_credentials
 from routing.documents import read_policy
-from routing.models import Deployment, Policy, PolicyVersion, Route
+from routing.models import Canary, CanaryEvidence, CanaryTransition, Deployment, Policy, PolicyVersion, Route
 from routing.services import activate, save_route
 
 MOST_CALLS = 5_000  # in one look, so that its transaction stays short

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_POST
 
 from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back, start_canary
 from routing.canary_form import StartForm
-from routing.canary_models import Canary
 from routing.canary_page import page_of
+from routing.models import Canary
 from tenants.access import Role
 from tenants.console import ConsoleAdmin
 from tenants.page import current_tenant, is_platform_staff, may, pill, when, with_tenant

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from routing.canary_models import Canary
 from routing.candidates import Candidates, Steps, candidate_of, candidates_of, own_candidates
 from routing.core.candidate import Candidate
 from routing.core.plan import ActivePolicy
 from routing.core.policy import PolicyInvalid
 from routing.credentials import Stored
 from routing.documents import read_policy
-from routing.models import Deployment
+from routing.models import Canary, Deployment
 
 
 @dataclass(frozen=True, slots=True)

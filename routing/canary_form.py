@@ -6,9 +6,8 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from routing.canary_models import Canary
 from routing.catalogue_admin import deployments_for
-from routing.models import Deployment, PolicyVersion, Route
+from routing.models import Canary, Deployment, PolicyVersion, Route
 from tenants.models import Tenant
 
 MOST_VERSIONS = 100

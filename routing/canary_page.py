@@ -5,9 +5,9 @@ from math import log
 from typing import Any
 
 from routing.canaries import verdict_on
-from routing.canary_models import Canary, CanaryTransition
 from routing.core.canary_record import from_json
 from routing.core.canary_words import figures
+from routing.models import Canary, CanaryTransition
 from traces.core.charts import line
 
 WIDTH, HEIGHT = 600, 160

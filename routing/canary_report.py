@@ -3,10 +3,10 @@
 from typing import Any
 
 from routing.canaries import verdict_on
-from routing.canary_models import Canary, CanaryTransition
 from routing.core.canary import ALL
 from routing.core.canary_record import from_json
 from routing.core.canary_words import figures
+from routing.models import Canary, CanaryTransition
 
 
 def report_of(canary: Canary) -> dict[str, Any]:

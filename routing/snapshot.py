@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from routing.canary_arm import CanaryArm, arm_of
-from routing.canary_models import Canary
 from routing.candidates import Candidates, Steps, candidates_of, limits_of, limits_of_all, own_candidates, owners_of
 from routing.core.canary import LIVE
 from routing.core.defaulting import with_default
@@ -16,7 +15,7 @@ from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, stored_credentials
 from routing.default_policy import default_settings
 from routing.documents import read_policy
-from routing.models import Deployment, Policy, PolicyVersion, Route
+from routing.models import Canary, Deployment, Policy, PolicyVersion, Route
 from routing.providers.base import Target
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane

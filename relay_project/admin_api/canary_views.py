@@ -11,11 +11,11 @@ from relay_project.admin_api.base import AdminView, read
 from relay_project.admin_api.docs import OBJECT, said
 from relay_project.admin_api.serializers import CanaryBack, CanaryForward
 from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back
-from routing.canary_models import Canary
 from routing.canary_report import report_of
 from routing.core.canary import LIVE
 from routing.core.request import InvalidRequest
 from routing.errors import INVALID, ErrorReply
+from routing.models import Canary
 
 MOST = 50  # in one answer; the newest
 

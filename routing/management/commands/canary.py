@@ -8,10 +8,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back, start_canary
-from routing.canary_models import Canary
 from routing.canary_report import report_of
 from routing.core.canary import LIVE
-from routing.models import Deployment, PolicyVersion, Route
+from routing.models import Canary, Deployment, PolicyVersion, Route
 
 BY = "command line"
 

@@ -1,0 +1,25 @@
+"""The rows that routing is made of. Staff and tenants edit them; requests see them as a frozen snapshot."""
+
+from routing.models.canaries import Canary, CanaryCall, CanaryEvidence, CanaryTransition
+from routing.models.deployments import Deployment, DeploymentLimit
+from routing.models.policies import Policy, PolicyVersion
+from routing.models.providers import ACCOUNT_ID, CREDENTIAL_ENV, Credential, Provider
+from routing.models.routes import RESERVED_PATHS, Route, RouteCandidate
+
+__all__ = [
+    "ACCOUNT_ID",
+    "CREDENTIAL_ENV",
+    "RESERVED_PATHS",
+    "Canary",
+    "CanaryCall",
+    "CanaryEvidence",
+    "CanaryTransition",
+    "Credential",
+    "Deployment",
+    "DeploymentLimit",
+    "Policy",
+    "PolicyVersion",
+    "Provider",
+    "Route",
+    "RouteCandidate",
+]
