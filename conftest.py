@@ -129,7 +129,11 @@ def workers(committed: None) -> Iterator[None]:
     for process in processes:
         process.terminate()
     for process in processes:
-        process.wait(timeout=15)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:  # coverage can lock itself out in its handler of the signal
+            process.kill()
+            process.wait()
 
 
 class _Server:

@@ -37,8 +37,9 @@ def stands_in(tmp_path: Path) -> Any:
     """In the place of Locust, which lives in an environment of its own: a program that does this."""
 
     def write(text: str) -> Path:
-        path = tmp_path / "locust"
-        path.write_text(f"#!{sys.executable}\n{text}")
+        path, script = tmp_path / "locust", tmp_path / "locust.py"
+        script.write_text(text)
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
 
