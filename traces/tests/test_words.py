@@ -27,7 +27,7 @@ FACTS = st.builds(
     error_message=st.sampled_from(["", "The queue is full."]),
     policy=st.sampled_from(["", "chat-default"]),
     bucket=st.sampled_from(["", "short"]),
-    cache=st.sampled_from(["off", "miss", "exact", "semantic"]),
+    cache=st.sampled_from(["off", "miss", "exact", "semantic", "replay"]),
     stream=st.booleans(),
     ttft_ms=NUMBERS,
     tokens_out=st.none() | st.integers(0, 9999),
@@ -80,6 +80,7 @@ def test_candidates_that_were_ruled_out_state_their_limit() -> None:
 def test_a_cached_answer_says_why_no_model_was_called() -> None:
     exact = told(outcome="cached", cache="exact", saved_microusd=2_000_000)
     similar = told(outcome="cached", cache="semantic", cached={"similarity": 0.9731, "threshold": 0.95})
+    assert "Idempotency-Key was answered" in told(outcome="cached", cache="replay")
 
     assert "The same request was answered before, so no model was called; it took 900 ms and saved $2.00." in exact
     assert "A similar question (similarity 0.973, needs 0.95) was answered before" in similar
