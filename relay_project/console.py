@@ -13,9 +13,9 @@ from django.urls import reverse
 from tenants.access import Role, tenants_of
 from tenants.page import current_tenant, is_platform_staff, may, with_tenant
 
-SECTION = re.compile(r"/admin/(?:traces/|data/|(?:routing|tenants|scheduling|alerts|evals)/[a-z]+/)?")
+SECTION = re.compile(r"/admin/(?:traces/|data/|(?:routing|tenants|scheduling|alerts|load|evals)/[a-z]+/)?")
 
-OBSERVE = [("evals.LoadRun", "Load runs", "show_chart")]
+OBSERVE = [("load.LoadRun", "Load runs", "show_chart")]
 CONTROL = [
     ("routing.Policy", "Policies", "rule_settings"),
     ("routing.Route", "Routes", "alt_route"),

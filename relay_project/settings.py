@@ -79,7 +79,7 @@ SHARED_APPS = [
     "django_tenants",
     "routing",
     "scheduling",
-    "evals",
+    "evals.load",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -98,7 +98,7 @@ SHARED_APPS = [
     "relay_project",
     "relay_project.alerts",
 ]
-TENANT_APPS = ["traces", "caching"]
+TENANT_APPS = ["traces", "caching", "evals"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 
 MIDDLEWARE = [

@@ -63,6 +63,8 @@ def _chosen(snapshot: Snapshot, exchange: Exchange) -> tuple[RouteEntry, ActiveP
 def _named(snapshot: Snapshot, exchange: Exchange, policy: ActivePolicy) -> ActivePolicy:
     """The policy that the client named, or the route's with the strategy that it named. Raises PolicyNotFound."""
     name = exchange.request.policy
+    if "@" in name:
+        return snapshot.version(exchange.caller, name)
     try:
         return snapshot.policy(exchange.caller, name)
     except PolicyNotFound:

@@ -6,6 +6,7 @@ is a conditional update on the version that was active when the person decided.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -14,7 +15,7 @@ from django.utils import timezone
 from routing.core.policy import PolicyInvalid, Problem
 from routing.core.split import problem_with
 from routing.documents import MAX_BYTES, read_policy
-from routing.models import Deployment, Policy, PolicyVersion, Route, RouteCandidate
+from routing.models import Deployment, Policy, PolicyVersion, Route, RouteCandidate, ServedVersion
 from tenants.models import Tenant
 
 STARTER = """\
@@ -92,6 +93,14 @@ def activate(*, policy: Policy, number: int, expected: int | None, note: str = "
     version.save(update_fields=["activated_at", "note"])
     policy.active_version = number
     return version
+
+
+def serve_version(version: PolicyVersion, until: datetime) -> None:
+    """From within a second on and until then it can be asked for, as “policy@number”, by keys that may."""
+    row, is_new = ServedVersion.objects.get_or_create(version=version, defaults={"until": until})
+    if not is_new and row.until < until:
+        row.until = until
+        row.save(update_fields=["until"])
 
 
 @transaction.atomic

@@ -1,9 +1,12 @@
 """Rows -> frozen values. A request is planned on one ``Snapshot``; a changed row makes a new one within a second."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from django.db.models import F
+from django.utils import timezone
 
 from routing.canary_arm import CanaryArm, arm_of
 from routing.candidates import Candidates, Steps, candidates_of, limits_of, limits_of_all, own_candidates, owners_of
@@ -19,7 +22,7 @@ from routing.models import Canary, Deployment, Policy, PolicyVersion, Route
 from routing.providers.base import Target
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
-from tenants.auth import Caller, Callers, load_callers
+from tenants.auth import Caller, Callers, load_callers, may
 from tenants.core.limits import Limit
 
 log = logging.getLogger("relay.snapshot")
@@ -75,6 +78,7 @@ class Snapshot:
     routes: Mapping[tuple[int | None, str], RouteEntry] = field(default_factory=dict)
     paths: Mapping[tuple[int | None, str], RouteEntry] = field(default_factory=dict)
     policies: Mapping[tuple[int | None, str], ActivePolicy] = field(default_factory=dict)
+    proven: Mapping[tuple[int | None, str], ActivePolicy] = field(default_factory=dict)  # by “name@version”
     targets: Mapping[tuple[int | None, str], Target] = field(default_factory=dict)
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     zones: tuple[str, ...] = ("UTC",)  # time zones that policies name
@@ -108,6 +112,18 @@ class Snapshot:
             raise PolicyNotFound(slug)
         return policy
 
+    def version(self, caller: Caller, name: str) -> ActivePolicy:
+        """The policy “name@version”: the active version, or for a key that may one that is being proven. Raises
+        PolicyNotFound."""
+        slug, _, number = name.partition("@")
+        active = self.policies.get((caller.tenant_id, slug)) or self.policies.get((None, slug))
+        if active is not None and str(active.version) == number:
+            return active
+        policy = self.proven.get((caller.tenant_id, name)) or self.proven.get((None, name))
+        if policy is None or not may(caller, "evals"):
+            raise PolicyNotFound(name)
+        return policy
+
     def target(self, caller: Caller, deployment: str) -> Target:
         """With the tenant's own credential, if it has one for that provider."""
         return self.targets.get((caller.tenant_id, deployment)) or self.targets[None, deployment]
@@ -131,14 +147,16 @@ def load() -> Snapshot:
     stored = stored_credentials()
     policies = _policies()
     routes = _routes(deployments, stored)
+    proven = _proven()
     tried = [entry.canary.policy for entry in routes if entry.canary and entry.canary.policy]
-    documents = [policy.document for policy in (*policies.values(), *tried)]
+    documents = [policy.document for policy in (*policies.values(), *proven.values(), *tried)]
     hours = [rule.when.hours for document in documents for rule in document.rules if rule.when.hours]
     return Snapshot(
         callers=load_callers(),
         routes={(entry.tenant_id, entry.name): entry for entry in routes},
         paths={(entry.tenant_id, entry.path): entry for entry in routes if entry.path},
         policies=policies,
+        proven=proven,
         targets={
             (tenant_id, row.slug): target_of(row, credential_for(row.provider, tenant_id, stored))
             for row in deployments.values()
@@ -196,20 +214,26 @@ def _shares(route: Route, steps: Steps) -> dict[str, int]:
 
 
 def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
-    active = {(row.pk, row.active_version): row for row in Policy.objects.exclude(active_version=None)}
-    found, default = {}, default_settings()
-    for version in PolicyVersion.objects.filter(policy__in=[pk for pk, _ in active]):
-        policy = active.get((version.policy_id, version.number))
-        if policy is None:
-            continue
+    active = PolicyVersion.objects.filter(number=F("policy__active_version")).select_related("policy")
+    return {(policy.tenant_id, policy.slug): value for policy, value in _read(active)}
+
+
+def _proven() -> dict[tuple[int | None, str], ActivePolicy]:
+    served = PolicyVersion.objects.filter(served__until__gt=timezone.now()).select_related("policy")
+    return {(policy.tenant_id, f"{value.slug}@{value.version}"): value for policy, value in _read(served)}
+
+
+def _read(versions: Iterable[PolicyVersion]) -> Iterator[tuple[Policy, ActivePolicy]]:
+    default = default_settings()
+    for version in versions:
+        policy = version.policy
         try:
             document = _document(version.text)
-        except PolicyInvalid as error:  # only by SQL written by hand; the other policies must stay in force
+        except PolicyInvalid as error:  # an unfinished draft, or SQL by hand: the other policies must stay in force
             log.error("policy %s v%s is not valid and is not used: %s", policy.slug, version.number, error)
             continue
         document = with_default(document, default) if default else document
-        found[policy.tenant_id, policy.slug] = ActivePolicy(policy.slug, version.number, document)
-    return found
+        yield policy, ActivePolicy(policy.slug, version.number, document)
 
 
 @lru_cache(maxsize=2048)

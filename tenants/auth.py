@@ -79,8 +79,12 @@ def authenticate(callers: Callers, door: Door, *, authorization: str, tenant: st
     return stored.caller
 
 
+def may(caller: Caller, scope: str) -> bool:
+    return not caller.scopes or scope in caller.scopes
+
+
 def require(caller: Caller, scope: str) -> None:
-    if caller.scopes and scope not in caller.scopes:
+    if not may(caller, scope):
         raise NotAllowed(f"This API key lacks the scope “{scope}”.", code="missing_scope")
 
 

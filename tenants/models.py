@@ -89,6 +89,7 @@ class ApiKey(models.Model):
     class Scope(models.TextChoices):
         CHAT = "chat", "Send requests"
         MODELS = "models", "List models"
+        EVALS = "evals", "Ask for policy versions that are not active"
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=80, help_text="Who or what uses it: “web-prod”, “nightly batch”.")

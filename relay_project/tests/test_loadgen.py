@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.core.load import percentile
-from evals.models import LoadRun
+from evals.load.models import LoadRun
 from relay_project.embedded.ports import free_port
 from relay_project.loadgen.arrivals import ArrivalsInvalid, even, recorded, seconds
 

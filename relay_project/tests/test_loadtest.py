@@ -13,7 +13,7 @@ from django.test import override_settings
 
 from conftest import Shells, eventually, unique
 from evals.core.load import Answer, report_of
-from evals.models import LoadRun
+from evals.load.models import LoadRun
 from relay_project.embedded.ports import free_port
 from tenants.models import ApiKey
 

@@ -74,6 +74,7 @@ async def _read(endpoint: Endpoint, headers: Headers, read_body: ReadBody, reque
         _metadata(headers.get("x-relay-metadata", "")),
         checked_key(headers.get("idempotency-key", "")),
         _parent(headers),
+        headers.get("x-relay-policy", ""),
     )
     return KINDS[endpoint.kind].parse(raw, called)
 

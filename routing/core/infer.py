@@ -45,7 +45,7 @@ def parse_infer(raw: bytes, called: Called) -> ChatRequest:
         idempotency_key=called.idempotency_key,
         parent=called.parent,
         kind=called.kind,
-        policy=policy,
+        policy=policy or called.policy,
         asked=asked,
     )
 

@@ -44,12 +44,13 @@ class Called:
     metadata: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
     parent: Parent | None = None  # of its traceparent header
+    policy: str = ""  # of its x-relay-policy header
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """``body`` is in OpenAI's words; ``asked`` is the client's own body where that is another. ``policy`` is the one
-    that the client chose, else the route's."""
+    that the client chose, by name or as name@version, else the route's."""
 
     body: Json
     model: str
@@ -115,6 +116,7 @@ def parse_chat(raw: bytes, called: Called) -> ChatRequest:
         metadata={**(own or {}), **called.metadata},
         idempotency_key=called.idempotency_key,
         path=called.path,
+        policy=called.policy,
         parent=called.parent,
     )
 

@@ -2,7 +2,7 @@
 
 from routing.models.canaries import Canary, CanaryCall, CanaryEvidence, CanaryTransition
 from routing.models.deployments import Deployment, DeploymentLimit
-from routing.models.policies import Policy, PolicyVersion
+from routing.models.policies import Policy, PolicyVersion, ServedVersion
 from routing.models.providers import ACCOUNT_ID, CREDENTIAL_ENV, Credential, Provider
 from routing.models.routes import RESERVED_PATHS, Route, RouteCandidate
 
@@ -22,4 +22,5 @@ __all__ = [
     "Provider",
     "Route",
     "RouteCandidate",
+    "ServedVersion",
 ]

@@ -59,3 +59,14 @@ class PolicyVersion(models.Model):
             read_policy(self.text)
         except PolicyInvalid as error:
             raise ValidationError({"text": [str(problem) for problem in error.problems]}) from error
+
+
+class ServedVersion(models.Model):
+    """A version that may be asked for as “policy@number” though it is not active, while something proves it: a key
+    with the scope “evals” gets it, no other request does."""
+
+    version = models.OneToOneField(PolicyVersion, on_delete=models.CASCADE, related_name="served")
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.version} until {self.until:%Y-%m-%d %H:%M} UTC"

@@ -15,7 +15,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from evals.core.load import Report
-from evals.services import record_load_run
+from evals.load.services import record_load_run
 from relay_project.loadgen.arrivals import Arrival, ArrivalsInvalid, even, recorded, seconds
 from relay_project.loadgen.drive import Driver, Load
 from relay_project.loadgen.target import check_target

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from evals.core.load import Report, Step
-from evals.services import record_load_run
+from evals.load.services import record_load_run
 from relay_project.loadgen.target import check_target
 from tenants.models import ApiKey, Tenant
 from tenants.services import create_api_key, create_tenant, revoke_api_key

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from evals.core.load import Report
-from evals.models import LoadRun
+from evals.load.models import LoadRun
 
 
 def record_load_run(

@@ -7,11 +7,11 @@ import pytest
 
 from conftest import SignIn, unique
 from evals.core.load import Answer, report_of
-from evals.models import LoadRun
-from evals.services import record_load_run
+from evals.load.models import LoadRun
+from evals.load.services import record_load_run
 
 pytestmark = pytest.mark.django_db
-LIST = "/admin/evals/loadrun/"
+LIST = "/admin/load/loadrun/"
 
 
 def made(answers: list[Answer] | None = None, **more: Any) -> LoadRun:

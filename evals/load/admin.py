@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from evals.charts import charts_of
-from evals.models import LoadRun
+from evals.load.charts import charts_of
+from evals.load.models import LoadRun
 from tenants.console import StaffAdmin
 from tenants.page import pill, when
 from traces.core.formats import duration
@@ -18,8 +18,8 @@ class LoadRunAdmin(StaffAdmin):
     fields: ClassVar = ["name"]
     list_display: ClassVar = ["name", "started", "result", "count", "latency"]
     search_fields: ClassVar = ["name"]
-    list_before_template = "evals/loadrun_list_head.html"
-    change_form_outer_before_template = "evals/loadrun_head.html"
+    list_before_template = "load/loadrun_list_head.html"
+    change_form_outer_before_template = "load/loadrun_head.html"
 
     class Media:
         css: ClassVar = {"all": ["relay/home.css"]}

@@ -3,6 +3,18 @@
 from django.db import migrations, models
 
 
+# The table was evals_loadrun while load runs were all that this folder held.
+MOVE = """
+DO $$ BEGIN
+    IF to_regclass('public.evals_loadrun') IS NOT NULL THEN
+        INSERT INTO public.load_loadrun SELECT * FROM public.evals_loadrun;
+        PERFORM setval(pg_get_serial_sequence('public.load_loadrun', 'id'), (SELECT max(id) FROM public.load_loadrun));
+        DROP TABLE public.evals_loadrun;
+    END IF;
+END $$
+"""
+
+
 class Migration(migrations.Migration):
 
     initial = True
@@ -34,4 +46,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('failed__lte', models.F('requests'))), name='loadrun_failed_counted')],
             },
         ),
+        migrations.RunSQL(MOVE, migrations.RunSQL.noop),
     ]
