@@ -21,6 +21,8 @@ from caching.embedders import Vector
 NEIGHBOURS = 5
 NEAR = 0.1  # below the threshold by no more than this: worth showing
 LOOKUP_TIMEOUT_MS = 250
+CONNECTION_WAIT_S = 0.05
+MOST_WRITES = 32  # that wait
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +81,22 @@ ON CONFLICT (id) DO UPDATE SET
 _TOUCH = "UPDATE {table} SET hits = hits + 1, last_hit_at = %(now)s WHERE id = %(id)s"
 
 
+def semantic_pool(dsn: str) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
+    """Not opened yet. It is for the cache alone: of what it wrote, a crash may lose the last."""
+
+    async def configure(connection: AsyncConnection[TupleRow]) -> None:
+        await connection.execute("SET synchronous_commit = off")
+
+    return AsyncConnectionPool(
+        dsn, min_size=0, max_size=4, open=False, timeout=2.0, configure=configure, kwargs={"autocommit": True}
+    )
+
+
 class SemanticCache:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[TupleRow]]) -> None:
         self._pool = pool
+        self._writing = asyncio.Lock()
+        self._writes = 0
 
     async def lookup(
         self, *, schema: str, scope: bytes, text: str, vector: Vector, threshold: float, now: float
@@ -89,7 +104,7 @@ class SemanticCache:
         """Never raises for a slow or absent database: that is a miss with its reason."""
         values = {"vector": _written(vector), "scope": scope, "now": _instant(now), "neighbours": NEIGHBOURS}
         try:
-            async with asyncio.timeout(2 * LOOKUP_TIMEOUT_MS / 1000):
+            async with asyncio.timeout(CONNECTION_WAIT_S + LOOKUP_TIMEOUT_MS / 1000):
                 rows = await self._nearest(schema, values)
         except (psycopg.Error, PoolTimeout, TimeoutError) as error:
             log.warning("semantic lookup failed: %s", type(error).__name__)
@@ -97,8 +112,11 @@ class SemanticCache:
         return _best(rows, text, threshold)
 
     async def _nearest(self, schema: str, values: dict[str, Any]) -> list[TupleRow]:
-        wait_s = LOOKUP_TIMEOUT_MS / 1000
-        async with self._pool.connection(wait_s) as connection, connection.pipeline(), connection.transaction():
+        async with (
+            self._pool.connection(CONNECTION_WAIT_S) as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
             await connection.execute(_LIMITS)
             return await (await connection.execute(_on(_NEAREST, schema), values)).fetchall()
 
@@ -106,7 +124,7 @@ class SemanticCache:
         self, *, schema: str, scope: bytes, text: str, vector: Vector, answer: bytes, source_trace: UUID, policy: str,
         policy_version: int, deployment: str, model: str, now: float, ttl_s: float,
     ) -> bool:  # fmt: skip
-        """Replaces the entry of the same question in the same scope. False if the answer cannot be kept."""
+        """Replaces the entry of the same question in the same scope. False if the answer cannot be kept, or not now."""
         values = {
             "id": entry_id(scope=scope, text=text), "created_at": _instant(now), "expires_at": _instant(now + ttl_s),
             "scope": scope, "vector": _written(vector), "question": text, "answer": answer.decode(),
@@ -114,17 +132,25 @@ class SemanticCache:
             "deployment": deployment, "model": model,
         }  # fmt: skip
         try:
-            await self._write(_on(_STORE, schema), values)
+            return await self._write(_on(_STORE, schema), values)
         except psycopg.DataError:  # jsonb holds no NUL and no half of a surrogate pair
             return False
-        return True
 
     async def touch(self, *, schema: str, entry: UUID, now: float) -> None:
         await self._write(_on(_TOUCH, schema), {"id": entry, "now": _instant(now)})
 
-    async def _write(self, statement: sql.Composed, values: dict[str, Any]) -> None:
-        async with self._pool.connection() as connection:
-            await connection.execute(statement, values)
+    async def _write(self, statement: sql.Composed, values: dict[str, Any]) -> bool:
+        """One after the other, so that lookups find a connection: an insert into the index takes longer than they
+        wait. False: too many wait already, and what is asked often comes again."""
+        if self._writes >= MOST_WRITES:
+            return False
+        self._writes += 1
+        try:
+            async with self._writing, self._pool.connection() as connection:
+                await connection.execute(statement, values)
+        finally:
+            self._writes -= 1
+        return True
 
 
 def _best(rows: list[TupleRow], text: str, threshold: float) -> Lookup:

@@ -109,7 +109,7 @@ async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | No
     scope = semantic_scope(
         signature=plan.signature, body=request.body, scope=caller.key_id if plan.cache.scope == "key" else ""
     )
-    vector = await embedder().embed_text(text)
+    vector = await embedder().embed_text(text, patience_s=runtime.semantic_wait_s)
     if vector is None:
         seen.semantic_skipped(
             exchange, "The question is too long to compare by meaning, or too many wait to be compared."

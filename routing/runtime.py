@@ -24,7 +24,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from caching.exact import put_command
-from caching.semantic import SemanticCache
+from caching.semantic import SemanticCache, semantic_pool
 from routing import snapshot as snapshots
 from routing.candidates import limits_of_all
 from routing.core.request import ChatRequest
@@ -77,9 +77,8 @@ class Runtime:
         rebuild = partial(sync_to_async(_rebuild_counters, thread_sensitive=False), redis_url)
         self.ledger = Ledger(self.redis, rebuild, self.recent.commands)
         self.recorder = Recorder(self.redis, self.ledger, spool)
-        self._pool = psycopg_pool.AsyncConnectionPool(
-            settings.DATABASE_URL, min_size=0, max_size=4, open=False, timeout=2.0, kwargs={"autocommit": True}
-        )
+        self._pool = semantic_pool(settings.DATABASE_URL)
+        self.semantic_wait_s = settings.RELAY_SEMANTIC_WAIT_MS / 1000
         self.semantic = SemanticCache(self._pool)
         layer = layer or channel_layers.make_backend("default")
         self.lanes = LaneClient(layer, lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES)

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from caching import services, tasks
 from caching.core.keys import entry_id, semantic_scope
 from caching.embedders import embedder
 from caching.models import SemanticEntry
-from caching.semantic import Lookup, SemanticCache
+from caching.semantic import MOST_WRITES, Lookup, SemanticCache
 from caching.tests.conftest import NOW, SCOPE, TRACE, in_thread, vector_at
 from tenants.models import Tenant
 
@@ -123,6 +124,12 @@ async def test_a_database_that_is_away_is_a_miss(tenant_a: Any) -> None:
             schema=tenant_a.schema_name, scope=SCOPE, text=QUESTION, vector=vector_at(0), threshold=0.9, now=NOW
         )
     assert (found.outcome, found.refused_because) == ("miss", "the lookup took too long or failed")
+
+
+async def test_what_would_keep_lookups_waiting_is_not_stored(store: Store, tenant_a: Any) -> None:
+    stored = await asyncio.gather(*(store(tenant_a, f"{QUESTION} {number}") for number in range(MOST_WRITES + 8)))
+    assert stored == [True] * MOST_WRITES + [False] * 8
+    assert await store(tenant_a, QUESTION), "and then it goes on"
 
 
 async def test_hits_are_counted(store: Store, ask: Ask, cache: SemanticCache, tenant_a: Any) -> None:

@@ -22,7 +22,6 @@ class Load:
     url: str
     headers: Mapping[str, str] = field(repr=False)
     prompt: str
-    policy: str = ""
     model: str = ""
     max_tokens: int | None = None
     unique: bool = False
@@ -46,7 +45,7 @@ class Load:
         if self.stream:
             asked |= {"messages": [{"role": "user", "content": prompt}], "stream": True}
         else:
-            asked |= {"prompt": prompt} | ({"policy": self.policy} if self.policy else {})
+            asked |= {"prompt": prompt}
         return orjson.dumps(asked)
 
 

@@ -70,7 +70,7 @@ def test_as_many_requests_as_the_rate_and_time_say() -> None:
     asked: list[Any] = []
 
     async def handler(request: web.Request) -> web.Response:
-        asked.append((request.path, await request.json()))
+        asked.append((request.path, request.headers["x-relay-policy"], await request.json()))
         return await answers(request)
 
     with serving(handler) as url:
@@ -78,9 +78,9 @@ def test_as_many_requests_as_the_rate_and_time_say() -> None:
     assert summary["requests"] == len(asked) == 50
     assert summary["errors"] == {} and summary["by_provider"] == {"mock": 50} and summary["by_cache"] == {"miss": 50}
     assert summary["p50_ms"] <= summary["p95_ms"] <= summary["p99_ms"]
-    assert {path for path, _ in asked} == {"/v1/infer"}
-    assert all(body["policy"] == "cheapest" and body["max_tokens"] == 7 for _, body in asked)
-    assert len({body["prompt"] for _, body in asked}) == 50
+    assert {(path, policy) for path, policy, _ in asked} == {("/v1/infer", "cheapest")}
+    assert all(body["model"] == "mock" and body["max_tokens"] == 7 for _, _, body in asked)
+    assert len({body["prompt"] for _, _, body in asked}) == 50
 
 
 @pytest.mark.django_db
@@ -174,8 +174,6 @@ def test_a_dead_server_is_said_at_once() -> None:
         ({"duration": "soon"}, "not a duration"),
         ({"duration": "48h"}, "at most 24h"),
         ({"concurrency": 0}, "--concurrency"),
-        ({"stream": True}, "--model"),
-        ({"stream": True, "model": "m", "policy": "p"}, "--policy"),
         ({"trace": Path("/nowhere.csv")}, "cannot be read"),
     ],
 )

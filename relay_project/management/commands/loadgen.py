@@ -37,12 +37,12 @@ class Command(BaseCommand):
         add("--qps", type=float, default=50.0, help="Requests a second (not with --trace).")
         add("--concurrency", type=int, default=128, help="Connections; with all busy, requests wait.")
         add("--duration", default="10s", help="Like 60s, 2m, 500ms.")
-        add("--policy", default="", help="Policy or strategy that plans the requests (POST /v1/infer).")
-        add("--model", default="", help="Model or route; empty: Relay's own choice.")
+        add("--policy", default="", help="Policy or strategy that plans the requests.")
+        add("--model", default="mock", help="Model or route; the default costs nothing.")
         add("--prompt", default="ping", help="What is asked.")
         add("--max-tokens", type=int, default=None)
         add("--unique", action="store_true", help="Number the prompts, so that no cache answers.")
-        add("--stream", action="store_true", help="Stream from /v1/chat/completions (needs --model).")
+        add("--stream", action="store_true", help="Stream from /v1/chat/completions.")
         add("--trace", type=Path, help="CSV (or .gz) with t_s, input_tokens, output_tokens: send as it was recorded.")
         add("--csv-out", type=Path, help="Write one line a request here.")
         add("--url", default=f"http://127.0.0.1:{settings.PORT}", help="Where Relay runs.")
@@ -87,19 +87,15 @@ class Command(BaseCommand):
         return _chained(first, rows)
 
     def load(self, options: dict[str, Any]) -> Load:
-        if options["stream"] and not options["model"]:
-            raise CommandError("--stream needs --model, for example --model mock.")
-        if options["stream"] and options["policy"]:
-            raise CommandError("--policy works without --stream only: chat requests take the policy of their route.")
         if not 1 <= options["concurrency"] <= 10_000:
             raise CommandError("--concurrency must be 1 to 10,000.")
         key = os.environ.get("RELAY_API_KEY")
         who = {"Authorization": f"Bearer {key}"} if key else {"X-Tenant-Id": options["tenant"]}
+        named = {"x-relay-policy": options["policy"]} if options["policy"] else {}
         return Load(
             url=options["url"].rstrip("/"),
-            headers={"Content-Type": "application/json", **who},
+            headers={"Content-Type": "application/json", **who, **named},
             prompt=options["prompt"],
-            policy=options["policy"],
             model=options["model"],
             max_tokens=options["max_tokens"],
             unique=options["unique"],
