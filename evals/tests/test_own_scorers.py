@@ -44,6 +44,13 @@ def test_without_the_operators_leave_there_is_none() -> None:
     assert score_by(f"{HERE}.shortness", Case((), "ab"), []).value is None
 
 
+def test_a_module_that_cannot_be_imported_is_a_remark() -> None:
+    assert (
+        score_by(f"{HERE}_broken.shortness", Case((), "ab"), [f"{HERE}_broken"]).why
+        == "The scorer failed (ZeroDivisionError)."
+    )
+
+
 def test_the_log_of_a_failure_holds_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     score_by(f"{HERE}.broken", Case((), "my secret"), [HERE])
     assert "own_examples.broken failed: KeyError" in caplog.text and "secret" not in caplog.text

@@ -19,7 +19,7 @@ from evals.core.scorers import BadScorers, read_scorers
 from evals.judge import PATIENCE, Judge
 from evals.judged import JudgeReport, judge_reports
 from evals.models import Dataset, DatasetVersion, Item, Result, Run
-from evals.scoring import Scored, score_run
+from evals.scoring import AT_ONCE, Scored, score_run
 from routing.tests.stage import CACHE, Stage
 from routing.tests.upstream import Body, FakeProvider, Script, completion, refuses, says
 from tenants.models import Tenant
@@ -180,7 +180,7 @@ def test_nonsense_is_no_score_and_is_counted(stage: Stage) -> None:
 
 
 def test_a_judge_that_is_away_is_asked_again_by_the_next_pass(stage: Stage) -> None:
-    answers = [f"It is {number}." for number in range(3 * PATIENCE)]
+    answers = [f"It is {number}." for number in range(AT_ONCE + 2)]
     route = stage.route(refuses(400))
     run = make_run(stage.tenant, answers, [judge(route, against="reference"), {"name": "exact"}], concurrency=1)
     assert score(stage, run).silent == len(answers)
