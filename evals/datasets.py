@@ -61,6 +61,14 @@ def add_version(
     return version, True
 
 
+def import_bundled(name: str, *, created_by: str = "") -> tuple[DatasetVersion, bool]:
+    path = bundled()[name]
+    with path.open("rb") as file:
+        rows = read_file(file, path.name)
+    source = DatasetVersion.Source.BUNDLED
+    return add_version(slug=name, rows=rows, source=source, origin=path.name, created_by=created_by)
+
+
 def _item(version: DatasetVersion, row: Row) -> Item:
     return Item(
         version=version,

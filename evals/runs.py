@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce, Now
 from evals.asking import Answer, Question
 from evals.core.metrics import Answered
 from evals.keys import version_of
-from evals.models import DatasetVersion, Item, Result, Run
+from evals.models import Dataset, DatasetVersion, Item, Result, Run
 from routing.models import Route
 from tenants.models import Tenant
 
@@ -222,7 +222,9 @@ def _progress(run: Run, counted: Mapping[str, Any]) -> Progress:
     return Progress(run.state, done, run.expected, counted["failed"], int(counted["cost"] or 0), seconds, left_s)
 
 
-def newest_baseline(version: DatasetVersion, route: str, policy: str) -> Run | None:
-    """The newest finished run of that policy that is no candidate itself."""
-    found = Run.objects.filter(version=version, route=route, policy=policy, state=Run.State.DONE, baseline=None)
-    return found.first()
+def newest_baseline(dataset: Dataset, route: str, policy: str) -> Run | None:
+    """The newest finished run of that policy that is no candidate itself; maybe of another version of the data set."""
+    found = Run.objects.filter(
+        version__dataset=dataset, route=route, policy=policy, state=Run.State.DONE, baseline=None
+    )
+    return found.select_related("version__dataset").first()

@@ -23,10 +23,17 @@ PHONE = re.compile(
     r"|(?<![\w.])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\w)"  # (555) 123-4567
     r"|(?<![\w.])0\d{2,4}[ /-]\d{3,4}(?:[ -]?\d{2,5}){1,2}(?!\w)"  # 030 1234567
 )
-NUMBER = re.compile(r"(?<![\w.])\d(?:[ -]?\d){8,}(?!\w)|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
+IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
+NUMBER = re.compile(r"(?<![\w.])(?!\d{4}-\d\d-\d\d\b)\d(?:[ -]?\d){8,}(?!\w)")  # no date
 
-KINDS = {"secret": SECRET, "e-mail": EMAIL, "phone": PHONE, "number": NUMBER}
-WORDS = {"secret": "secrets", "e-mail": "e-mail addresses", "phone": "phone numbers", "number": "long numbers"}
+KINDS = {"secret": SECRET, "e-mail": EMAIL, "account": IBAN, "phone": PHONE, "number": NUMBER}
+WORDS = {
+    "secret": "secrets",
+    "e-mail": "e-mail addresses",
+    "account": "account numbers",
+    "phone": "phone numbers",
+    "number": "long numbers",
+}
 
 
 def redacted(value: Any) -> tuple[Any, Counter[str]]:

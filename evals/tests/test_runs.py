@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connections
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
@@ -38,6 +39,20 @@ def stage(shells: Shells, workers: None, tenant_a: Any) -> Iterator[Stage]:
 def carry(stage: Stage, run: Run) -> Run:
     assert execute(stage.tenant, run.pk, url=stage.shells.express)
     return again(stage.tenant, run)
+
+
+def begun(stage: Stage, run: Run) -> threading.Thread:
+    """A worker on a thread of its own."""
+
+    def work() -> None:
+        try:
+            execute(stage.tenant, run.pk, url=stage.shells.express)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
 
 
 def results(stage: Stage, run: Run) -> list[Result]:
@@ -100,9 +115,8 @@ def test_what_a_dead_worker_paid_for_is_not_paid_again(stage: Stage) -> None:
     """It had kept one result, had been answered two more, and left one in the middle."""
     model = stage.route(says("a ", "slow ", "answer", gap_s=0.1))
     run = make_run(stage.tenant, make_version(stage.tenant, *"abcdef"), model, concurrency=4)
-    thread = threading.Thread(target=execute, args=(stage.tenant, run.pk), kwargs={"url": stage.shells.express})
+    thread = begun(stage, run)
     with tenant_context(stage.tenant):
-        thread.start()
         eventually(lambda: len(stage.received(model)) >= 4)
         Run.objects.filter(pk=run.pk).update(worker="nobody")  # as if it had been taken over: it lets all go
         thread.join(30)
@@ -134,8 +148,7 @@ def test_a_run_has_one_worker(stage: Stage) -> None:
 def test_a_run_that_is_cancelled_stops_and_keeps_what_it_has(stage: Stage) -> None:
     model = stage.route(in_turn([says("answer"), hangs("so ")]))
     run = make_run(stage.tenant, make_version(stage.tenant), model, concurrency=1)
-    thread = threading.Thread(target=execute, args=(stage.tenant, run.pk), kwargs={"url": stage.shells.express})
-    thread.start()
+    thread = begun(stage, run)
     with tenant_context(stage.tenant):
         eventually(lambda: run.results.exists())
         assert runs.cancel_run(run) and not runs.cancel_run(run)
