@@ -1,5 +1,5 @@
 """Carries a run from wherever it stands to its end: every question without a result is asked, each result is kept, and
-the figures of its trace are taken over. Run by a worker (``tasks.py``) or by a command, one of them at a time."""
+the figures of its trace are taken over; then the answers are scored. Run by a worker (``tasks.py``) or by a command, one of them at a time."""
 
 import asyncio
 import logging
@@ -19,6 +19,7 @@ from evals import runs
 from evals.asking import Answer, Asker, Question
 from evals.keys import close_door, open_door
 from evals.models import Run
+from evals.scoring import score_run
 from tenants.models import Tenant
 
 T = TypeVar("T")
@@ -121,6 +122,7 @@ class Carrying:
             self._open.extend(await self.within(runs.pending, self.run))
             await self._beating(*(self._work(asker) for _ in range(self.run.concurrency)))
             await self._beating(self._take_from_traces())
+            await self._beating(score_run(self.tenant, self.run, key=key, url=url))
         finally:
             await asker.close()
 

@@ -137,6 +137,7 @@ class Result(models.Model):
     traced = models.BooleanField(default=False)  # the figures are those of its trace, not what the client saw
     scores = models.JSONField(default=dict)  # scorer -> 0 (worst) to 1 (best); absent where it had nothing to say
     remarks = models.JSONField(default=dict)  # scorer -> a sentence about its score
+    judging = models.JSONField(default=dict)  # judge -> what it was asked, said and used, see ``judge.Judged``
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Count, F, Q, Sum
@@ -17,6 +18,7 @@ from django.db.models.functions import Coalesce, Now
 
 from evals.asking import Answer, Question
 from evals.core.metrics import Answered
+from evals.core.scorers import BadScorers, read_scorers
 from evals.keys import version_of
 from evals.models import Dataset, DatasetVersion, Item, Result, Run
 from routing.models import Route
@@ -109,6 +111,10 @@ def _check(tenant: Tenant, run: Run) -> None:
         raise ValidationError({"route": f"There is no enabled route “{run.route}” that {tenant.name} may ask."})
     if version_of(tenant, run.policy, run.policy_version) is None:
         raise ValidationError({"policy": f"There is no version {run.policy_version} of a policy “{run.policy}”."})
+    try:
+        read_scorers(run.scorers, settings.RELAY_EVAL_SCORERS)
+    except BadScorers as problem:
+        raise ValidationError({"scorers": str(problem)}) from None
     if run.expected > MOST_RESULTS:
         raise ValidationError({"repetitions": f"{run.expected:,} requests are too many: at most {MOST_RESULTS:,}."})
     if run.baseline is not None and run.baseline.version_id != run.version_id:

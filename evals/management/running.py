@@ -47,7 +47,7 @@ class RunCommand(BaseCommand):
         add("--repetitions", type=int, help="How often each prompt is asked.")
         add("--concurrency", type=int, default=4, help="Requests at a time.")
         add("--cache", choices=Run.Cache.values, help="off: every answer is made anew; own: empty at the beginning.")
-        add("--scorers", default="", help="Names of scorers, separated by commas.")
+        add("--scorers", default="", help="Like exact,numeric:tolerance=0.01 (see README, Evals).")
         add("--name", default="", help="What the run is called in the console.")
         add("--tenant", default="default", help="Its slug.")
         add("--no-wait", action="store_true", help="Leave it to the worker and end.")
@@ -180,7 +180,3 @@ def policy_named(tenant: Tenant, slug: str) -> Policy:
     if policy is None:
         raise usage_error(f"There is no policy {slug!r} of {tenant.name} or of the platform.")
     return policy
-
-
-def scorers_of(text: str) -> list[dict[str, str]]:
-    return [{"name": name.strip()} for name in text.split(",") if name.strip()]

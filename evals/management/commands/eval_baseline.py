@@ -4,7 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from evals.management.running import RunCommand, policy_named, scorers_of, usage_error
+from evals.core.scorers import scorers_from_words
+from evals.management.running import RunCommand, policy_named, usage_error
 from evals.models import DatasetVersion, Run
 from evals.runs import Wanted
 from tenants.models import Tenant
@@ -33,5 +34,5 @@ class Command(RunCommand):
             repetitions=options["repetitions"] or 1,
             concurrency=options["concurrency"],
             cache=options["cache"] or Run.Cache.OFF,
-            scorers=scorers_of(options["scorers"]),
+            scorers=scorers_from_words(options["scorers"]),
         )

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from evals.management.running import RunCommand, policy_named, scorers_of, usage_error
+from evals.core.scorers import scorers_from_words
+from evals.management.running import RunCommand, policy_named, usage_error
 from evals.models import DatasetVersion, Run
 from evals.runs import Wanted, newest_baseline
 from routing.services import newest_number
@@ -34,7 +35,7 @@ class Command(RunCommand):
             repetitions=options["repetitions"] or baseline.repetitions,
             concurrency=options["concurrency"],
             cache=options["cache"] or baseline.cache,
-            scorers=scorers_of(options["scorers"]) or baseline.scorers,
+            scorers=scorers_from_words(options["scorers"]) or baseline.scorers,
             baseline=baseline,
         )
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evals', '0001_datasets'),
+        ('evals', '0002_scorers'),
     ]
 
     operations = [
