@@ -1,5 +1,6 @@
-"""Carries a run from wherever it stands to its end: every question without a result is asked, each result is kept, and
-the figures of its trace are taken over; then the answers are scored. Run by a worker (``tasks.py``) or by a command, one of them at a time."""
+"""Carries a run from wherever it stands to its end: every question without a result is asked, each result is kept, the
+figures of its trace are taken over, then the answers are scored. Run by a worker (``tasks.py``) or by a command, one of
+them at a time."""
 
 import asyncio
 import logging

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from evals.models import Run
@@ -26,8 +26,8 @@ def key_of(tenant: Tenant, run: Run) -> NewKey:
 
 
 def version_of(tenant: Tenant, policy: str, number: int) -> PolicyVersion | None:
-    """Of the tenant's policy with that name, else the platform's."""
-    usable = Q(policy__tenant=tenant) | Q(policy__tenant=None)
+    """Of the tenant's policy with that name, else of the platform's, whose drafts are no tenant's to try."""
+    usable = Q(policy__tenant=tenant) | Q(policy__tenant=None, policy__active_version=F("number"))
     found = PolicyVersion.objects.filter(usable, policy__slug=policy, number=number)
     return found.order_by("policy__tenant").first()  # PostgreSQL sorts null last
 
