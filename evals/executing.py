@@ -3,6 +3,7 @@ figures of its trace are taken over, then the answers are scored. Run by a worke
 them at a time."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -120,8 +121,9 @@ class Carrying:
         )
         try:
             await self._beating(self._arrive(url, key))
-            self._open.extend(await self.within(runs.pending, self.run))
-            await self._beating(*(self._work(asker) for _ in range(self.run.concurrency)))
+            while pairs := await self.within(runs.pending, self.run):
+                self._open.extend(pairs)
+                await self._beating(*(self._work(asker) for _ in range(self.run.concurrency)))
             await self._beating(self._take_from_traces())
             await self._beating(score_run(self.tenant, self.run, key=key, url=url))
         finally:
@@ -130,19 +132,21 @@ class Carrying:
     async def _beating(self, *work: Any) -> None:
         """Does the work, and says twice a second that this worker lives; raises Stopped where it has nothing to do
         with the run any more."""
+        done = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                beats = group.create_task(self._beat())
+                group.create_task(self._beat(done))
                 await asyncio.gather(*(group.create_task(one) for one in work))
-                beats.cancel()
+                done.set()  # not a cancellation: what is being kept is kept
         except BaseExceptionGroup as failed:
             raise _first(failed) from failed
         await self._keep()
 
-    async def _beat(self) -> None:
-        while True:
+    async def _beat(self, done: asyncio.Event) -> None:
+        while not done.is_set():
             await self._keep()
-            await asyncio.sleep(BEAT_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), BEAT_S)
 
     async def _keep(self) -> None:
         fresh, self._fresh = self._fresh, []

@@ -37,4 +37,4 @@ def make_run(tenant: Tenant, version: DatasetVersion, model: str, **wanted: Any)
 
 def again(tenant: Tenant, run: Run) -> Run:
     with tenant_context(tenant):
-        return Run.objects.get(pk=run.pk)
+        return Run.objects.select_related("version__dataset").get(pk=run.pk)

@@ -17,6 +17,7 @@ from evals.models import Dataset, DatasetVersion, Result, Run
 from evals.tests.rows import again, make_run, make_version
 from routing.models import Deployment, Provider, Route
 from routing.services import import_policy, save_route
+from routing.tests.stage import NO_CACHE
 from tenants.models import Membership, Tenant
 from traces.tests.rows import make_trace
 
@@ -29,7 +30,7 @@ RUNS, DATASETS, NEW = "/admin/evals/runs/", "/admin/evals/datasets/", "/admin/ev
 def model(tenant_a: Tenant) -> str:
     """A route of the tenant, which nobody asks here, with a policy of its name."""
     name = unique("model")
-    import_policy(tenant=tenant_a, slug=name, text="defaults: {lane: short, max_tokens: 9}", activated=True)
+    import_policy(tenant=tenant_a, slug=name, text=NO_CACHE, activated=True)
     provider = Provider.objects.create(slug=name, name="Nobody", base_url="http://127.0.0.1:9", allow_private=True)
     deployment = Deployment.objects.create(slug=name, model=name, provider=provider)
     route = Route(tenant=tenant_a, name=name, policy=tenant_a.policies.get(slug=name))
@@ -157,7 +158,7 @@ def test_a_file_becomes_a_version_once(sign_in: SignIn, tenant_a: Tenant) -> Non
         file = io.BytesIO(raw.encode())
         file.name = f"questions.{ending}"
         answer = editor.post(NEW, {"action": "upload", "upload-name": name, "upload-file": file}, follow=True)
-        return answer.content.decode()
+        return str(answer.content.decode())
 
     two = '{"prompt": "a", "reference": "1"}\n{"prompt": "b"}'
     assert "1 rows have no reference (row 2 is the first)" in upload(two)
@@ -166,8 +167,8 @@ def test_a_file_becomes_a_version_once(sign_in: SignIn, tenant_a: Tenant) -> Non
     bad = upload('{"prompt": "<b>"}\n{"prompt": 7}\n{}')
     assert "2 problems" in bad and "Row 2: “prompt” must be text." in bad and "Row 3: no prompt." in bad
     with tenant_context(tenant_a):
-        numbers = DatasetVersion.objects.filter(dataset__slug=name).values_list("number", "size", "origin")
-    assert list(numbers) == [(2, 1, "questions.csv"), (1, 2, "questions.jsonl")]
+        stored = list(DatasetVersion.objects.filter(dataset__slug=name).values_list("number", "size", "origin"))
+    assert stored == [(2, 1, "questions.csv"), (1, 2, "questions.jsonl")]
     page = text(editor, f"{DATASETS}{name}/?version=1")
     assert "questions.jsonl" in page and editor.get(f"{DATASETS}{name}/?version=9").status_code == 404
     kept = editor.get(f"{DATASETS}{name}/1.jsonl").content.decode()

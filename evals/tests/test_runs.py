@@ -69,6 +69,7 @@ def test_every_prompt_is_asked_and_its_result_is_that_of_its_trace(stage: Stage)
     assert [one.item.row for one in found] == [*range(1, 21)] * 2
     assert {one.answer for one in found} == {"four words of answer"}
     assert len(stage.received(model)) == 40
+    assert len({(one.item_id, one.repetition) for one in found}) == 40
     with tenant_context(stage.tenant):
         for one in found:
             trace = Trace.objects.get(pk=str(one.trace_id))
