@@ -54,9 +54,9 @@ class Judge:
     """One of a run. ``about``: what tells its questions from all others, for their Idempotency-Keys: a question that
     was paid for before a worker died is not paid for again."""
 
-    def __init__(self, scorer: Scorer, *, url: str, key: str, about: str) -> None:
+    def __init__(self, scorer: Scorer, *, url: str, key: str, about: str, retries: int = 3) -> None:
         self.scorer = scorer
-        self._client = AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=3, timeout=TIMEOUT_S)
+        self._client = AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=retries, timeout=TIMEOUT_S)
         self._about = f"{about}/{scorer.name}"
         self._failed = 0  # in a row
 

@@ -18,10 +18,10 @@ log = logging.getLogger("relay.evals")
 
 def score_by(path: str, case: Case, allowed: Sequence[str]) -> Score:
     """What the function makes of it; its mistakes are a remark, told in full in the log without the answer."""
-    own = own_scorer(path, allowed)
-    if own is None:
-        return Score(None, NOT_THERE)
     try:
+        own = own_scorer(path, allowed)
+        if own is None:
+            return Score(None, NOT_THERE)
         said = own(case)
     except Exception as error:
         log.warning("the scorer %s failed: %s", path, type(error).__name__)

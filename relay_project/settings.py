@@ -71,7 +71,7 @@ if CANARY_WINDOW < 1 or not 0.1 <= CANARY_BURN_MULTIPLIER <= 1000:
     raise ImproperlyConfigured("CANARY_WINDOW must be at least 1, CANARY_BURN_MULTIPLIER 0.1 to 1000.")
 POLICY_PATH = env.text("POLICY_PATH")
 PORT = env.number("PORT", 8000)
-RELAY_EVAL_URL = env.text("RELAY_EVAL_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+RELAY_EVAL_URL = (env.text("RELAY_EVAL_URL") or f"http://127.0.0.1:{PORT}").rstrip("/")
 RELAY_EVAL_SCORERS = env.names("RELAY_EVAL_SCORERS")
 
 # --- Applications ------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     share, shrink = hits / of, 1 + Z**2 / of
     middle = share + Z**2 / (2 * of)
     away = Z * sqrt(share * (1 - share) / of + Z**2 / (4 * of**2))
-    return max(0.0, (middle - away) / shrink), min(1.0, (middle + away) / shrink)
+    return max(0.0, min(share, (middle - away) / shrink)), min(1.0, max(share, (middle + away) / shrink))
 
 
 def kappa(judged: Sequence[tuple[Verdict, Verdict]]) -> float | None:

@@ -20,7 +20,7 @@ from evals.core.case import Case, Score
 
 MOST_STEPS = 50_000  # keywords evaluated, some 0.3 s; an answer of 1,000 objects of ten members takes about 30,000
 NOT_SUPPORTED = ("pattern", "patternProperties", "unevaluatedItems", "unevaluatedProperties")
-_FENCED = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"\s*```[\w-]*\s*")
 _WHY = 200  # characters
 
 Rule = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
@@ -41,11 +41,18 @@ def json_schema(case: Case) -> Score:
 
 def read_json(answer: str) -> tuple[Any, str]:
     """The document and no fault, or None and what is wrong. The whole answer, or its only fenced block."""
-    blocks = _FENCED.findall(answer)
+    blocks = _fenced(answer)
     try:
         return orjson.loads(blocks[0] if len(blocks) == 1 else answer), ""
     except orjson.JSONDecodeError as error:
         return None, f"Not JSON: {error.msg} at line {error.lineno}."
+
+
+def _fenced(answer: str) -> list[str]:
+    """The text between each two lines that are nothing but a fence."""
+    lines = answer.split("\n")
+    fences = [number for number, line in enumerate(lines) if _FENCE.fullmatch(line)]
+    return ["\n".join(lines[first + 1 : last]) for first, last in zip(fences[::2], fences[1::2], strict=False)]
 
 
 def _validated(document: Any, schema: Any) -> Score:

@@ -51,8 +51,9 @@ class Number:
 def numeric(case: Case, tolerance: float = 0.0) -> Score:
     """``tolerance``: the share of the reference's number by which the answer's may differ; where that is 0, by itself.
 
-    Measured on 660 references of GSM8K: each equals itself, the worked solution that ends with it and five other ways
-    to write it (``tests/test_scorers_measured.py``), and none equals the next whole number.
+    Measured on 660 worked solutions of GSM8K: each equals itself and its number written in seven other ways (in
+    bold, in dollars and cents, with thousands, boxed, as on the continent, in per cent, at the end of a calculation),
+    and none equals the next number.
     """
     wanted = last_number(case.reference or "")
     if wanted is None:

@@ -1,0 +1,3 @@
+"""An operator's module with a mistake."""
+
+SHARE = 1 / 0
