@@ -20,7 +20,7 @@ from relay_project.embedded.supervisor import Stopped, Supervisor
 AFTER_A_CRASH = 10.0  # seconds that the servers of a killed supervisor may take to end
 STOP_PHASES = (
     (("web",), 4.0),
-    (("celery", "traces", "lanes", "llm"), 3.0),
+    (("celery", "evals", "traces", "lanes", "llm"), 3.0),
     (("valkey", "postgres"), 2.5),
 )  # names and seconds; all together under 10 s
 CURL_BODY = '{"model": "local-ollama", "messages": [{"role": "user", "content": "What is an API gateway?"}]}'

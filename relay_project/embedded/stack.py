@@ -85,16 +85,17 @@ def relay_programs(environment: Mapping[str, str], metrics: Path) -> list[Progra
         *("-m", "uvicorn", "relay_project.asgi:application", "--host", HOST, "--port", environment["PORT"]),
         *("--no-access-log", "--timeout-graceful-shutdown", "3"),
     )
-    celery = (
+    worker = (
         *("-W", "ignore::Warning:celery.platforms"),  # its advice against root is no news here
-        *("-m", "celery", "--quiet", "-A", "relay_project", "worker", "--beat", "--concurrency", "1"),
-        *("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler", "--loglevel", "WARNING"),
+        *("-m", "celery", "--quiet", "-A", "relay_project", "worker", "--loglevel", "WARNING"),
     )
+    beat = ("--beat", "--concurrency", "1", "--scheduler", "django_celery_beat.schedulers:DatabaseScheduler")
     return [
         _python("web", {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}, *web),
         _manage("lanes", environment, "runworker", "lanes"),
         _manage("traces", environment, "trace_writer"),
-        _python("celery", {**environment, "C_FORCE_ROOT": "1"}, *celery),
+        _python("celery", {**environment, "C_FORCE_ROOT": "1"}, *worker, *beat),
+        _python("evals", {**environment, "C_FORCE_ROOT": "1"}, *worker, "-Q", "evals", "--pool", "solo"),
     ]
 
 

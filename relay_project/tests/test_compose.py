@@ -69,7 +69,7 @@ def test_every_service_is_pinned_bounded_and_comes_back(compose: dict[str, Any])
 
 
 def test_relay_runs_with_no_right_that_it_does_not_need(relay: dict[str, Any]) -> None:
-    assert {*relay} == {"migrate", "web", "lanes", "traces", "celery", "beat"}
+    assert {*relay} == {"migrate", "web", "lanes", "traces", "celery", "evals", "beat"}
     for service in relay.values():
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]

@@ -104,7 +104,7 @@ def test_the_stack_leaves_out_the_servers_that_the_environment_names(directory: 
     assert stack.environment["DATABASE_URL"] == "postgres://db/relay"
     assert stack.environment["REDIS_URL"].startswith("redis://:")
     assert stack.environment["OLLAMA_HOST"] == "http://ollama"
-    assert [program.name for program in stack.programs] == ["web", "lanes", "traces", "celery"]
+    assert [program.name for program in stack.programs] == ["web", "lanes", "traces", "celery", "evals"]
     assert [task.program.name for task in stack.tasks] == ["migrate", "seed"]
     counting = [program.name for program in stack.programs if "PROMETHEUS_MULTIPROC_DIR" in program.env]
     assert counting == ["web"], "figures of others would stand in /metrics for good"
