@@ -17,7 +17,7 @@ from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, Ti
 from openai.types.chat import ChatCompletionChunk
 
 TIMEOUT = Timeout(600.0, connect=5.0)
-TRIES, LONGEST_WAIT_S = 6, 30.0
+TRIES, LONGEST_WAIT_S = 8, 30.0  # about a minute: as long as a restart of Redis or web may take
 NEWS_S = 20.0  # by then every process knows a new key and a served version
 BUSY = frozenset({409, 429, 502, 503, 504})
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from django.db.models import Q
+from django_tenants.utils import tenant_context
 
+from evals.models import Run
 from routing.models import PolicyVersion, Route
 from tenants.models import ApiKey, Tenant
 
@@ -26,6 +28,8 @@ def checklist(tenant: Tenant) -> list[Step]:
     )
     key = ApiKey.objects.filter(tenant=tenant, revoked_at=None).exists()
     edited = PolicyVersion.objects.filter(policy__tenant=tenant).exclude(author="").exists()
+    with tenant_context(tenant):
+        evaluated = Run.objects.filter(state=Run.State.DONE).exists()
     model = route.name if route else "the route's name"
     return [
         Step(
@@ -36,4 +40,5 @@ def checklist(tenant: Tenant) -> list[Step]:
         Step("An API key exists", "Make one under API keys; it is shown once.", key),
         Step("The first request", "Send one with the key; it appears under Traces within seconds.", done=False),
         Step("The policy is yours", "Open Policies, change a rule and activate it.", edited),
+        Step("An eval run", "Open Eval runs and ask a data set with your policy.", evaluated),
     ]

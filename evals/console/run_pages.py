@@ -14,6 +14,7 @@ from evals import runs
 from evals.console.forms import RunForm
 from evals.console.frame import choose_tenant, editor_of, page
 from evals.console.run_report import ORDERS, progress_json, report_of
+from evals.keys import close_door
 from evals.models import DatasetVersion, Run
 from evals.tasks import send
 from tenants.page import with_tenant
@@ -62,9 +63,10 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @never_cache
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    editor_of(request)
+    seer = editor_of(request)
     run = get_object_or_404(Run, pk=pk)
     if runs.cancel_run(run):
+        close_door(seer.tenant, run)  # its worker does so too, if it lives
         messages.success(request, "Cancelled. What was answered so far is kept.")
     else:
         messages.info(request, "It was over already.")

@@ -38,7 +38,7 @@ def test_json_lines() -> None:
 
 
 def test_csv() -> None:
-    text = 'prompt,reference,max_tokens,schema,category\n"a, and\nb",2,7,"{""type"": ""object""}",x\n\nc\n'
+    text = 'prompt,reference,max_tokens,schema,category\n"a, and\nb",2,7,"{""type"": ""object""}",x\n\nc,,\n'
     first, second = read(text, is_csv=True)
     assert (asked(first), first.reference, first.body["max_tokens"]) == ("a, and\nb", "2", 7)
     assert first.answer_schema == {"type": "object"} and asked(second) == "c"

@@ -147,6 +147,7 @@ _HOW = [
     _header("x-relay-cache", "no-cache, no-store, private or max-age=SECONDS"),
     _header("x-relay-policy", "a policy instead of the route's: its name, a strategy, or name@version"),
     _header("Idempotency-Key", "Repeats with the same key and body get the first one's answer, for a day."),
+    _header("x-relay-departure", "finish: the request with this Idempotency-Key is finished though you leave"),
     _header("x-relay-metadata", "name=value, name=value: for the policy's rules"),
 ]
 

@@ -99,6 +99,12 @@ class OwnStack:
         self.environment["C_FORCE_ROOT"] = "1"
         self._start(self._python("celery", *worker, *schedule), lambda: True)
 
+    def start_evals(self) -> None:
+        """A worker for eval runs."""
+        worker = ("-m", "celery", "--quiet", "-A", "relay_project", "worker", "-Q", "evals", "--pool", "solo")
+        self.environment |= {"C_FORCE_ROOT": "1", "RELAY_EVAL_URL": self.url}
+        self._start(self._python("evals", *worker, "--loglevel", "ERROR"), lambda: True)
+
     def kill(self, name: str) -> None:
         """No chance to tidy up. PostgreSQL's first process is asked to kill the others, which would outlive it."""
         _, process = self._running.pop(name)
