@@ -98,7 +98,7 @@ SHARED_APPS = [
     "relay_project",
     "relay_project.alerts",
 ]
-TENANT_APPS = ["traces", "caching", "evals"]
+TENANT_APPS = ["traces", "caching", "evals", "routing.shadows"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 
 MIDDLEWARE = [
@@ -172,6 +172,7 @@ CELERY_BEAT_SCHEDULE = {
     "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
     "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
     "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
+    "forget-shadow-pairs": {"task": "routing.tasks.forget_shadow_pairs", "schedule": 3600.0},
     "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},
 }
 

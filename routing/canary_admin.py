@@ -1,5 +1,6 @@
 """The console's pages of canaries: the list, starting one, and the page of one with its evidence and its verbs."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back, start_canary
+from routing.canaries import NoLiveCanary, NotAdvanced, advance, pause, resume, roll_back, start_canary
 from routing.canary_form import StartForm
 from routing.canary_page import page_of
 from routing.models import Canary
@@ -23,10 +24,12 @@ from tenants.page import current_tenant, is_platform_staff, may, pill, when, wit
 
 PILLS = {
     Canary.State.RUNNING: ("running", "play_arrow"),
-    Canary.State.HELD: ("warning", "pause"),
+    Canary.State.HELD: ("warning", "front_hand"),
+    Canary.State.PAUSED: ("warning", "pause"),
     Canary.State.ROLLED_BACK: ("failed", "undo"),
     Canary.State.DONE: ("ok", "check"),
 }
+VERBS = ("advance", "pause", "resume", "rollback")
 
 
 class CanaryAdmin(ConsoleAdmin):
@@ -56,7 +59,12 @@ class CanaryAdmin(ConsoleAdmin):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        verbs = {"advance": self.advance_view, "rollback": self.rollback_view}
+        verbs: dict[str, Callable[..., HttpResponse]] = {
+            "advance": self.advance_view,
+            "pause": partial(self._act, verb=pause),
+            "resume": partial(self._act, verb=resume),
+            "rollback": self.rollback_view,
+        }
         own = [
             path(f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(view)), name=f"routing_canary_{name}")
             for name, view in verbs.items()
@@ -93,7 +101,7 @@ class CanaryAdmin(ConsoleAdmin):
             "page": page_of(canary),
             "state_pill": self.state_now(canary),
             "may_act": canary.live and self.has_change_permission(request, canary),
-            "urls": {name: self._address(request, canary, name) for name in ("advance", "rollback")},
+            "urls": {name: self._address(request, canary, name) for name in VERBS},
         }
         return TemplateResponse(request, "routing/canary.html", context)
 
