@@ -39,6 +39,10 @@ UPDATE {traces} SET cache_json = cache_json || '{{"question": null, "refused_bec
 WHERE jsonb_typeof(cache_json) = 'object' AND cache_json->>'question' IS NOT NULL
   AND cache_json->>'source_trace' IN (SELECT id::text FROM {traces} WHERE {which})
 """
+# What a shadow answered to the same requests.
+COPIED = """
+UPDATE {pairs} SET answer = '' WHERE answer <> '' AND {which}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,12 @@ class Content:
         if self.user is None:
             return self.which("created_at")
         return sql.SQL("source_trace IN (SELECT id FROM {} WHERE {})").format(traces, self.traces())
+
+    def pairs(self, traces: sql.Identifier) -> sql.Composable:
+        """Of answers of shadows: by the client's trace, or by their own time, which is a little later."""
+        if self.user is None:
+            return self.which("at")
+        return sql.SQL("trace_id IN (SELECT id FROM {} WHERE {})").format(traces, self.traces())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,7 @@ def erase_content(*, tenant: Tenant, content: Content) -> Erased:
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("DELETE FROM {} WHERE {}").format(entries, content.entries(traces)))
         stored, blanked = cursor.rowcount, 0
+        cursor.execute(sql.SQL(COPIED).format(pairs=_pairs(tenant), which=content.pairs(traces)))
         cursor.execute(sql.SQL(QUOTES).format(traces=traces, which=content.traces()))
         for part in partitions(tenant.schema_name):
             table = sql.Identifier(tenant.schema_name, part.name)
@@ -139,6 +150,10 @@ def _tables(tenant: Tenant) -> tuple[sql.Identifier, sql.Identifier]:
     """Traces, and answers for like questions."""
     schema = tenant.schema_name
     return sql.Identifier(schema, "traces_trace"), sql.Identifier(schema, "caching_semanticentry")
+
+
+def _pairs(tenant: Tenant) -> sql.Identifier:
+    return sql.Identifier(tenant.schema_name, "shadows_shadowpair")
 
 
 def _quotas(tenant: Tenant) -> Iterable[Quota]:

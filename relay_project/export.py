@@ -45,6 +45,7 @@ OF_SCHEMA = {
     "trace": ("traces_trace", "*"),
     "usage": ("traces_usage", "*"),
     "attempts": ("traces_attempts", "*"),
+    "shadow_pair": ("shadows_shadowpair", "*"),
     "semantic_entry": (
         "caching_semanticentry",
         "id, created_at, expires_at, question, answer, source_trace, policy, policy_version, deployment, model, hits,"

@@ -101,7 +101,7 @@ def test_sums_of_two_processes_add_up_to_those_of_one(some: list[float], others:
             sums = sums.plus(value)
         return sums
 
-    together = Sums(*(one + other for one, other in zip(summed(some), summed(others), strict=True)))
+    together = Sums._make(one + other for one, other in zip(summed(some), summed(others), strict=True))
     whole = summed(some + others)
     assert together.n == whole.n and isclose(together.squares, whole.squares, abs_tol=1e-6)
     assert isclose(interval(together).mean, interval(whole).mean, abs_tol=1e-6)

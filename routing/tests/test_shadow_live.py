@@ -67,7 +67,9 @@ class Shadowed:
     def pair(self, answer: Any) -> ShadowPair:
         wanted = {"shadow_id": self.shadow.pk, "trace_id": answer.headers["x-relay-trace-id"]}
         with tenant_context(self.tenant):
-            return eventually(lambda: ShadowPair.objects.filter(**wanted).first())
+            found = eventually(lambda: ShadowPair.objects.filter(**wanted).first())
+        assert found is not None
+        return found
 
     def pairs(self) -> int:
         with tenant_context(self.tenant):
@@ -166,7 +168,7 @@ def test_the_budget_of_a_day_is_never_passed(stage: Stage) -> None:
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         key = f"relay:{{shadow:{shadowed.shadow.pk}}}"
         eventually(lambda: client.zcard(f"{key}:running") == 0)
-        counted = int(client.get(f"{key}:{day}"))  # type: ignore[arg-type]
+        counted = int(client.get(f"{key}:{day}"))
     assert 600 < counted <= 1_000
     assert counted == shadowed.total("paid_candidate") == 19 * shadowed.pairs()
 

@@ -54,14 +54,8 @@ class Command(BaseCommand):
             raise CommandError("; ".join(error.messages)) from None
 
     def _start(self, options: dict[str, Any]) -> None:
-        route = _route(options["route"], options["tenant"])
-        candidate: Deployment | PolicyVersion | None
-        if options["deployment"]:
-            candidate = Deployment.objects.filter(slug=options["deployment"]).first()
-        else:
-            candidate = PolicyVersion.objects.filter(policy=route.policy, number=options["policy_version"]).first()
-        if candidate is None:
-            raise CommandError("There is no such candidate.")
+        route = route_of(options["route"], options["tenant"])
+        candidate = candidate_of(route, options["deployment"], options["policy_version"])
         sticky, window = options["sticky"], options["window"]
         stages = _stages(options["stages"])
         row = start_canary(route=route, candidate=candidate, sticky=sticky, stages=stages, window=window, by=BY)
@@ -100,7 +94,8 @@ class Command(BaseCommand):
         self.stdout.write(f"✓ {row}: {row.get_state_display().lower()}, {report_of(row)['share']} %")
 
 
-def _route(name: str, tenant: str | None) -> Route:
+def route_of(name: str, tenant: str | None) -> Route:
+    """Of that tenant, or the platform's. Raises CommandError."""
     found = (
         Route.objects.filter(name=name, tenant__slug=tenant) if tenant else Route.objects.filter(name=name, tenant=None)
     )
@@ -110,6 +105,18 @@ def _route(name: str, tenant: str | None) -> Route:
             f"There is no route {name}{f' of {tenant}' if tenant else ' of the platform (give --tenant)'}."
         )
     return route
+
+
+def candidate_of(route: Route, deployment: str | None, version: int | None) -> Deployment | PolicyVersion:
+    """The deployment with this slug, else this version of the route's policy. Raises CommandError."""
+    found: Deployment | PolicyVersion | None
+    if deployment:
+        found = Deployment.objects.filter(slug=deployment).first()
+    else:
+        found = PolicyVersion.objects.filter(policy=route.policy, number=version or 0).first()
+    if found is None:
+        raise CommandError("There is no such candidate.")
+    return found
 
 
 def _canary(number: int) -> Canary:
