@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -25,6 +26,13 @@ from traces.core.formats import money
 class ShadowAdmin(TrialAdmin):
     list_display: ClassVar = ["candidate", "on", "state", "copied", "pairs", "budget", "started", "by"]
     list_before_template = "routing/shadow_list_head.html"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Shadow]":
+        """Staff find those of the platform with every tenant, since that is where the pairs are."""
+        rows, tenant = super().get_queryset(request), current_tenant(request)
+        if tenant is None or not is_platform_staff(request):
+            return rows
+        return Shadow.objects.select_related("route__tenant").filter(Q(route__tenant=tenant) | Q(route__tenant=None))
 
     def get_urls(self) -> list[URLPattern]:
         stop = self.admin_site.admin_view(require_POST(self.stop_view))

@@ -24,7 +24,7 @@ WORDS: dict[str, tuple[str, Callable[[float], str]]] = {
     "latency": ("Latency", duration),
     "ttft": ("First token", duration),
     "tokens_out": ("Tokens out", count),
-    "cost": ("Cost", money),
+    "cost": ("Cost of 1,000", lambda microusd: money(1_000 * microusd)),
     "length": ("Characters", count),
 }
 VERDICTS = {
@@ -43,7 +43,7 @@ REASONS = {
     "too_many_here": "the process had too many under way",
     "stopping": "the process was stopping",
     "not_kept": "PostgreSQL was away, so the result was lost",
-    "error": "of an error (see the log)",
+    "error": "Relay made an error (see the log)",
 }
 
 

@@ -111,6 +111,17 @@ def test_pairs_of_another_tenant_are_not_on_the_page(sign_in: SignIn, tenant_a: 
     assert "A secret of B" not in sign_in(None).get(f"{address}?tenant=all").content.decode()
 
 
+def test_staff_see_a_tenants_pairs_of_the_platforms_shadow_when_they_choose_it(
+    sign_in: SignIn, tenant_a: Tenant, tenant_b: Tenant
+) -> None:
+    shadow = _shadow(None)
+    _pair(tenant_b, shadow, answer="Said to B")
+    address, staff = f"/admin/routing/shadow/{shadow.pk}/change/", sign_in(None)
+    assert "Said to B" in staff.get(f"{address}?tenant={tenant_b.slug}").content.decode()
+    assert "Said to B" not in staff.get(f"{address}?tenant={tenant_a.slug}").content.decode()
+    assert sign_in("owner", tenant_b).get(address).status_code == 404
+
+
 def test_the_page_shows_both_sides_and_answers_only_to_who_may_read_them(sign_in: SignIn, tenant_a: Tenant) -> None:
     shadow = _shadow(tenant_a)
     _compared(shadow, 40, latency=130.0, cost=20)
@@ -150,7 +161,7 @@ def test_an_admin_starts_and_stops_one_and_the_audit_log_says_so(sign_in: SignIn
     shadow.refresh_from_db()
     assert shadow.stopped_at is not None and not stop_shadow(shadow=shadow)
     entries = AuditEntry.objects.filter(object="routing_shadow", object_id=str(shadow.pk))
-    assert {one.action for one in entries} == {"added", "changed"}
+    assert {one.action for one in entries} == {"created", "changed"}
     assert {one.name for one in entries} == {f"{candidate.slug} beside {route.name}"}
     assert {one.tenant for one in entries} == {tenant_a.slug}
 
