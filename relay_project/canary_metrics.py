@@ -27,8 +27,8 @@ def canaries() -> Iterator[Metric]:
     for row in rows.filter(state__in=LIVE)[:MOST]:
         of = [_route(row), row.name]
         share.add_metric(of, row.share / 100)
-        for name in LIVE:
-            state.add_metric([*of, name], float(row.state == name))
+        for one in LIVE:
+            state.add_metric([*of, one], float(row.state == one))
         told = figures(from_json(row.evidence.data), row.rules)
         for arm in ("base", "candidate"):
             calls.add_metric([*of, arm, "failed"], told[arm]["failed"])
@@ -39,8 +39,8 @@ def canaries() -> Iterator[Metric]:
     for (route, name, how), at in _ended(rows).items():
         ended.add_metric([route, name, how], at)
     moves = GaugeMetricFamily("relay_canary_transitions", "So far, by the state that was entered.", labels=["state"])
-    for one in Canary.State.values:
-        moves.add_metric([one], CanaryTransition.objects.filter(to_state=one).count())
+    for entered in Canary.State.values:
+        moves.add_metric([entered], CanaryTransition.objects.filter(to_state=entered).count())
     yield from (share, state, calls, ended, moves)
 
 

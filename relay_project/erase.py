@@ -4,7 +4,7 @@ because quotas are counted from them."""
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import redis
 from django.conf import settings
@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from psycopg import sql
 
 from routing.models import Policy, Route
+from tenants.audit import record
 from tenants.auth import limit_of
-from tenants.models import Quota, Tenant, User
+from tenants.models import AuditEntry, Quota, Tenant, User
 from traces.core.rows import Unreadable, read_entry
 from traces.partitions import partitions
 from traces.recent import AGAIN, FIELD
@@ -103,6 +104,7 @@ def erase_content(*, tenant: Tenant, content: Content) -> Erased:
     The traces themselves come last, so that after an error on the way it can be done again. What is still on its way
     to PostgreSQL is not reached.
     """
+    _record(tenant, content)
     traces, entries = _tables(tenant)
     with _client() as client:
         answers = _delete(client, _answers(client, tenant.slug))
@@ -126,6 +128,7 @@ def erase_tenant(*, tenant: Tenant) -> int:
     counters = [f"relay:{{ledger}}:{limit_of(quota).name}:*" for quota in _quotas(tenant)]
     people = list(User.objects.filter(memberships__tenant=tenant).values_list("pk", flat=True))
     with transaction.atomic():
+        record(action=AuditEntry.Action.ERASED, object="tenants_tenant", name=tenant.slug, what="everything")
         Route.objects.filter(tenant=tenant).delete()
         Policy.objects.filter(tenant=tenant).delete()
         tenant.delete(force_drop=True)
@@ -144,6 +147,13 @@ def erase_leftovers(*, slug: str) -> int:
                 mine = [entry for entry, fields in entries if _is_of(slug, fields)]
                 gone += cast(int, client.xdel(stream, *mine)) if mine else 0
     return gone
+
+
+def _record(tenant: Tenant, content: Content) -> None:
+    """In the audit log, before it is done. Whose content it is, is not said: an end user's name is what should go."""
+    facts: dict[str, Any] = {} if content.before is None else {"before": content.before.isoformat()}
+    facts["what"] = "content" if content.user is None else "content of one end user"
+    record(action=AuditEntry.Action.ERASED, object="tenants_tenant", name=tenant.slug, tenant=tenant, **facts)
 
 
 def _tables(tenant: Tenant) -> tuple[sql.Identifier, sql.Identifier]:

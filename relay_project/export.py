@@ -13,7 +13,8 @@ from psycopg import sql
 from redis.asyncio import Redis
 
 from caching.exact import load
-from tenants.models import Tenant
+from tenants.audit import record
+from tenants.models import AuditEntry, Tenant
 
 PAGE = 500
 OF_TENANT = {
@@ -52,6 +53,11 @@ OF_SCHEMA = {
         " last_hit_at",
     ),
 }
+
+
+def record_export(tenant: Tenant) -> None:
+    """In the audit log, before anything goes out."""
+    record(action=AuditEntry.Action.EXPORTED, object="tenants_tenant", name=tenant.slug, tenant=tenant)
 
 
 async def export_lines(tenant: Tenant) -> AsyncIterator[bytes]:

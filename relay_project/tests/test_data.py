@@ -22,7 +22,7 @@ from conftest import SignIn, unique
 from relay_project.erase import Content, erase_content
 from routing.services import import_policy
 from routing.shadows.models import ShadowPair
-from tenants.models import Membership, Quota, Tenant, User
+from tenants.models import AuditEntry, Membership, Quota, Tenant, User
 from tenants.services import create_api_key, create_tenant
 from traces.core.ids import uuid7
 from traces.models import Trace, Usage
@@ -160,6 +160,8 @@ def test_one_end_users_words_go_and_the_ledgers_figures_stay(leaver: Tenant, cli
     for expected in (1, 0):  # and once more finds nothing left
         assert erase_content(tenant=leaver, content=Content(user="mallory")).traces == expected
 
+    entry = AuditEntry.objects.filter(action="erased", tenant=leaver.slug)[0]
+    assert entry.changes == {"what": [None, "content of one end user"]}, "and not of whom"
     assert not client.exists(key)
     with tenant_context(leaver):
         for row in (hers, other, quoting, copied, kept):
@@ -212,6 +214,8 @@ def test_an_owner_downloads_and_erases_after_typing_the_name(sign_in: SignIn, le
 
     body = asyncio.run(read(owner.post(f"{PAGE}export").streaming_content))
     assert str(trace.pk) in body.decode()
+    exported_by = AuditEntry.objects.filter(action="exported", tenant=leaver.slug).first()
+    assert exported_by is not None and exported_by.actor.startswith("person-")
 
     refused = owner.post(PAGE, {"confirm": "something else"})
     assert f"Type “{leaver.slug}”." in refused.content.decode()
@@ -235,6 +239,7 @@ def test_a_tenant_goes_with_all_it_holds(leaver: Tenant, tenant_b: Tenant, clien
     call_command("erase_tenant", leaver.slug, stdout=dry)
     assert "Would erase" in dry.getvalue() and Tenant.objects.filter(pk=leaver.pk).exists() and client.exists(mine)
     call_command("erase_tenant", leaver.slug, "--yes", stdout=StringIO())
+    assert AuditEntry.objects.filter(action="erased", name=leaver.slug, changes__what__1="everything").exists()
 
     assert not Tenant.objects.filter(slug=leaver.slug).exists()
     assert User.objects.count() == before - people

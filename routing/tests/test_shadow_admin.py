@@ -40,7 +40,8 @@ def _route(tenant: Tenant | None) -> Route:
 
 
 def _shadow(tenant: Tenant | None, **given: Any) -> Shadow:
-    wanted = {"route": _route(tenant), "candidate": _deployment(), "percent": 10, "budget_microusd": 2_000_000}
+    wanted: dict[str, Any] = {"route": _route(tenant), "candidate": _deployment()}
+    wanted |= {"percent": 10, "budget_microusd": 2_000_000}
     return start_shadow(**wanted | given)
 
 
