@@ -182,6 +182,8 @@ class Exchange:
             headers["traceparent"] = attempt_header(self.draft.id, parent, deployment, sampled=sampled)
         elif parent is not None:
             headers["traceparent"] = parent.header
+        if parent is not None and parent.state:
+            headers["tracestate"] = parent.state
         return headers
 
     def probes(self, deployment: str, state: str) -> None:

@@ -42,7 +42,8 @@ return 1
 
 
 class Budget:
-    """Of one shadow on one day; amounts in micro-dollars. ``spent_before`` asks PostgreSQL what the day cost so far."""
+    """Of one shadow on one day; amounts in micro-dollars. ``spent_before`` asks PostgreSQL what the day cost so far, and
+    may raise OSError."""
 
     def __init__(
         self, client: redis.asyncio.Redis, shadow: int, day: str, spent_before: Callable[[], Awaitable[int]]

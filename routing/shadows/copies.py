@@ -101,8 +101,11 @@ class Copies:
         day = self.today()
 
         async def spent_before() -> int:
-            async with self._pool.connection() as connection:
-                found = await (await connection.execute(PAID, [arm.shadow, day])).fetchone()
+            try:
+                async with self._pool.connection() as connection:
+                    found = await (await connection.execute(PAID, [arm.shadow, day])).fetchone()
+            except AWAY as error:
+                raise OSError("PostgreSQL is away") from error
             return int(found[0]) if found else 0
 
         return Budget(self._client, arm.shadow, day.isoformat(), spent_before)

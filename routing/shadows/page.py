@@ -39,7 +39,7 @@ REASONS = {
     "busy": "as many as allowed were under way",
     "no_slot": "the candidate had no free slot",
     "nobody": "the candidate's breaker was open, or it could not be asked",
-    "away": "Redis was away, so the budget was not known",
+    "away": "Redis or PostgreSQL was away, so the budget was not known",
     "too_many_here": "the process had too many under way",
     "stopping": "the process was stopping",
     "not_kept": "PostgreSQL was away, so the result was lost",
