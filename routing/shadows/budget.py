@@ -42,7 +42,7 @@ return 1
 
 
 class Budget:
-    """Of one shadow on one day; amounts in micro-dollars. ``spent_before`` asks PostgreSQL what the day cost so far, and
+    """Of one shadow on one day; amounts in micro-dollars. ``spent_before`` asks PostgreSQL what the day cost so far. It
     may raise OSError."""
 
     def __init__(
