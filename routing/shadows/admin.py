@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from routing.models import Shadow
 from routing.shadows.form import StartForm
-from routing.shadows.page import newest, page_of
+from routing.shadows.page import newest, page_of, pairs_of, spent_today
 from routing.shadows.services import start_shadow, stop_shadow
 from routing.trial_admin import TrialAdmin
 from tenants.access import Role
@@ -104,11 +104,11 @@ class ShadowAdmin(TrialAdmin):
 
     @admin.display(description="Pairs")
     def pairs(self, shadow: Shadow) -> str:
-        return f"{page_of(shadow).pairs:,}"
+        return f"{pairs_of(shadow):,} pairs"
 
     @admin.display(description="Spent today")
     def budget(self, shadow: Shadow) -> SafeString:
-        spent = money(page_of(shadow).spent_today)
+        spent = money(spent_today(shadow))
         return format_html('{} <span class="relay-muted">of {}</span>', spent, money(shadow.budget_microusd))
 
     @admin.display(description="Started")

@@ -85,8 +85,7 @@ class Page:
 def page_of(shadow: Shadow) -> Page:
     sums = _sums(shadow)
     meaning = sums.get("similarity")
-    today = ShadowSum.objects.filter(shadow=shadow, day=datetime.now(UTC).date(), name="paid_candidate").first()
-    spent, budget = round(today.total) if today else 0, shadow.budget_microusd
+    spent, budget = spent_today(shadow), shadow.budget_microusd
     dropped = {name.removeprefix(DROPPED): one.n for name, one in sums.items() if name.startswith(DROPPED)}
     return Page(
         lines=[_line(row) for row in rows_of(sums)],
@@ -98,6 +97,16 @@ def page_of(shadow: Shadow) -> Page:
         similarity=Interval(meaning.total / meaning.n, None, None) if meaning else None,
         problem=problem_with(shadow, stored_credentials()) if shadow.live else "",
     )
+
+
+def spent_today(shadow: Shadow) -> int:
+    """Micro-dollars that copies which ended have cost since midnight (UTC)."""
+    today = ShadowSum.objects.filter(shadow=shadow, day=datetime.now(UTC).date(), name="paid_candidate").first()
+    return round(today.total) if today else 0
+
+
+def pairs_of(shadow: Shadow) -> int:
+    return sum(ShadowSum.objects.filter(shadow=shadow, name="failed").values_list("n", flat=True))
 
 
 def _sums(shadow: Shadow) -> dict[str, Sums]:
