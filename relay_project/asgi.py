@@ -11,10 +11,12 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()
 
 from relay_project.draining import Draining  # noqa: E402
+from relay_project.metrics import warn_if_partial  # noqa: E402
 from routing.api.express import Express  # noqa: E402
 from routing.runtime import lifespan  # noqa: E402
 from scheduling.consumers import LanesConsumer  # noqa: E402
 
+warn_if_partial(os.environ, settings.PROMETHEUS_MULTIPROC_DIR)
 application = Draining(
     ProtocolTypeRouter(
         {

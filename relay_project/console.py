@@ -20,6 +20,7 @@ CONTROL = [
     ("routing.Policy", "Policies", "rule_settings"),
     ("routing.Route", "Routes", "alt_route"),
     ("routing.Canary", "Canaries", "science"),
+    ("routing.Shadow", "Shadows", "content_copy"),
     ("routing.Provider", "Providers", "dns"),
     ("routing.Deployment", "Deployments", "deployed_code"),
     ("scheduling.Lane", "Lanes", "view_column"),

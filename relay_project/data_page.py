@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextInputWidget
 
 from relay_project.erase import Content, erase_content
-from relay_project.export import export_lines
+from relay_project.export import export_lines, record_export
 from tenants.access import Role
 from tenants.models import Tenant
 from tenants.page import current_tenant, may, with_tenant
@@ -70,6 +70,7 @@ def data(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest) -> HttpResponseBase:
     """All rows as a stream; an error on the way ends it before its time."""
     tenant = owned_tenant(request)
+    record_export(tenant)
     name = f"{tenant.slug}-{timezone.now():%Y%m%dT%H%M%SZ}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingHttpResponse(export_lines(tenant), content_type="application/x-ndjson", headers=headers)

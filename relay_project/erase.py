@@ -4,7 +4,7 @@ because quotas are counted from them."""
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import redis
 from django.conf import settings
@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from psycopg import sql
 
 from routing.models import Policy, Route
+from tenants.audit import record
 from tenants.auth import limit_of
-from tenants.models import Quota, Tenant, User
+from tenants.models import AuditEntry, Quota, Tenant, User
 from traces.core.rows import Unreadable, read_entry
 from traces.partitions import partitions
 from traces.recent import AGAIN, FIELD
@@ -39,6 +40,10 @@ UPDATE {traces} SET cache_json = cache_json || '{{"question": null, "refused_bec
 WHERE jsonb_typeof(cache_json) = 'object' AND cache_json->>'question' IS NOT NULL
   AND cache_json->>'source_trace' IN (SELECT id::text FROM {traces} WHERE {which})
 """
+# What a shadow answered to the same requests.
+COPIED = """
+UPDATE {pairs} SET answer = '' WHERE answer <> '' AND {which}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,12 @@ class Content:
         if self.user is None:
             return self.which("created_at")
         return sql.SQL("source_trace IN (SELECT id FROM {} WHERE {})").format(traces, self.traces())
+
+    def pairs(self, traces: sql.Identifier) -> sql.Composable:
+        """Of answers of shadows: by the client's trace, or by their own time, which is a little later."""
+        if self.user is None:
+            return self.which("at")
+        return sql.SQL("trace_id IN (SELECT id FROM {} WHERE {})").format(traces, self.traces())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +104,14 @@ def erase_content(*, tenant: Tenant, content: Content) -> Erased:
     The traces themselves come last, so that after an error on the way it can be done again. What is still on its way
     to PostgreSQL is not reached.
     """
+    _record(tenant, content)
     traces, entries = _tables(tenant)
     with _client() as client:
         answers = _delete(client, _answers(client, tenant.slug))
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("DELETE FROM {} WHERE {}").format(entries, content.entries(traces)))
         stored, blanked = cursor.rowcount, 0
+        cursor.execute(sql.SQL(COPIED).format(pairs=_pairs(tenant), which=content.pairs(traces)))
         cursor.execute(sql.SQL(QUOTES).format(traces=traces, which=content.traces()))
         for part in partitions(tenant.schema_name):
             table = sql.Identifier(tenant.schema_name, part.name)
@@ -115,6 +128,7 @@ def erase_tenant(*, tenant: Tenant) -> int:
     counters = [f"relay:{{ledger}}:{limit_of(quota).name}:*" for quota in _quotas(tenant)]
     people = list(User.objects.filter(memberships__tenant=tenant).values_list("pk", flat=True))
     with transaction.atomic():
+        record(action=AuditEntry.Action.ERASED, object="tenants_tenant", name=tenant.slug, what="everything")
         Route.objects.filter(tenant=tenant).delete()
         Policy.objects.filter(tenant=tenant).delete()
         tenant.delete(force_drop=True)
@@ -135,10 +149,21 @@ def erase_leftovers(*, slug: str) -> int:
     return gone
 
 
+def _record(tenant: Tenant, content: Content) -> None:
+    """In the audit log, before it is done. Whose content it is, is not said: an end user's name is what should go."""
+    facts: dict[str, Any] = {} if content.before is None else {"before": content.before.isoformat()}
+    facts["what"] = "content" if content.user is None else "content of one end user"
+    record(action=AuditEntry.Action.ERASED, object="tenants_tenant", name=tenant.slug, tenant=tenant, **facts)
+
+
 def _tables(tenant: Tenant) -> tuple[sql.Identifier, sql.Identifier]:
     """Traces, and answers for like questions."""
     schema = tenant.schema_name
     return sql.Identifier(schema, "traces_trace"), sql.Identifier(schema, "caching_semanticentry")
+
+
+def _pairs(tenant: Tenant) -> sql.Identifier:
+    return sql.Identifier(tenant.schema_name, "shadows_shadowpair")
 
 
 def _quotas(tenant: Tenant) -> Iterable[Quota]:

@@ -13,7 +13,8 @@ from psycopg import sql
 from redis.asyncio import Redis
 
 from caching.exact import load
-from tenants.models import Tenant
+from tenants.audit import record
+from tenants.models import AuditEntry, Tenant
 
 PAGE = 500
 OF_TENANT = {
@@ -45,12 +46,18 @@ OF_SCHEMA = {
     "trace": ("traces_trace", "*"),
     "usage": ("traces_usage", "*"),
     "attempts": ("traces_attempts", "*"),
+    "shadow_pair": ("shadows_shadowpair", "*"),
     "semantic_entry": (
         "caching_semanticentry",
         "id, created_at, expires_at, question, answer, source_trace, policy, policy_version, deployment, model, hits,"
         " last_hit_at",
     ),
 }
+
+
+def record_export(tenant: Tenant) -> None:
+    """In the audit log, before anything goes out."""
+    record(action=AuditEntry.Action.EXPORTED, object="tenants_tenant", name=tenant.slug, tenant=tenant)
 
 
 async def export_lines(tenant: Tenant) -> AsyncIterator[bytes]:

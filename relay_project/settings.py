@@ -101,7 +101,7 @@ SHARED_APPS = [
     "relay_project",
     "relay_project.alerts",
 ]
-TENANT_APPS = ["traces", "caching", "evals"]
+TENANT_APPS = ["traces", "caching", "evals", "routing.shadows"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 
 MIDDLEWARE = [
@@ -177,6 +177,7 @@ CELERY_BEAT_SCHEDULE = {
     "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
     "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
     "resume-eval-runs": {"task": "evals.tasks.resume_runs", "schedule": 10.0, "options": {"expires": 10}},
+    "forget-shadow-pairs": {"task": "routing.tasks.forget_shadow_pairs", "schedule": 3600.0},
     "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},
 }
 

@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from relay_project.canary_metrics import canaries
 from routing.candidates import limits_of_all
 from tenants.core.limits import Limit
 from tenants.usage import Use, client, uses
@@ -82,7 +83,7 @@ def _add(use: Use, limit: Limit, quotas: GaugeMetricFamily, deployments: GaugeMe
         quotas.add_metric(labels, use.left.share)
 
 
-SOURCES: tuple[Source, ...] = (build, trace_writer, spool, limits)
+SOURCES: tuple[Source, ...] = (build, trace_writer, spool, limits, canaries)
 
 
 class State(Collector):

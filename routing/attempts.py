@@ -94,7 +94,7 @@ async def _attempt(runtime: Runtime, exchange: Exchange, line: Line, candidate: 
         begun = False
         try:
             async with aclosing(documents):
-                async for events in _checked(documents, target, kind, stream=stream):
+                async for events in checked(documents, target, kind, stream=stream):
                     if not begun:
                         runtime.health.began(name, runtime.now())
                         begun = True
@@ -103,7 +103,7 @@ async def _attempt(runtime: Runtime, exchange: Exchange, line: Line, candidate: 
             exchange.attempted(candidate, started, runtime.clock(), cancelled=True)
             raise
         except (ProviderError, TimeoutError, *GARBAGE) as cause:
-            error = _as_provider_error(cause)
+            error = as_provider_error(cause)
             exchange.attempted(candidate, started, runtime.clock(), error=error)
             log.warning(
                 "attempt failed", extra={**exchange.named, "deployment": candidate.deployment, "code": error.code}
@@ -138,7 +138,7 @@ def _note_failure(runtime: Runtime, deployment: str, error: ProviderError) -> No
         runtime.health.failed(deployment, failure, runtime.now())
 
 
-async def _checked(documents: Groups, target: Target, kind: Chat, *, stream: bool) -> Groups:
+async def checked(documents: Groups, target: Target, kind: Chat, *, stream: bool) -> Groups:
     """What comes before the first content is held back, so that a failure there can still go elsewhere."""
     if not stream:
         async with asyncio.timeout(target.total_s):
@@ -194,7 +194,7 @@ def _ask(runtime: Runtime, exchange: Exchange, candidate: Candidate) -> Ask:
     )
 
 
-def _as_provider_error(cause: BaseException) -> ProviderError:
+def as_provider_error(cause: BaseException) -> ProviderError:
     if isinstance(cause, ProviderError):
         return cause
     if isinstance(cause, TimeoutError):

@@ -1,4 +1,5 @@
-"""Every write to canaries: start, look (the automatic part), advance, roll back. Console, API and commands call these.
+"""Every write to canaries: start, look (the automatic part), advance, pause, resume, roll back. Console, API and
+commands call these.
 
 Each takes the canary's row first, so that two at once come one after the other and the second sees what the first did.
 """
@@ -157,6 +158,26 @@ def roll_back(*, canary: Canary, by: str = "", note: str = "") -> Canary:
     """The base answers everybody within a second. Raises NoLiveCanary."""
     row, kept = _locked(canary)
     _move(row, "stop", f"By hand. {note}".strip(), from_json(kept.data), by=by)
+    return row
+
+
+@transaction.atomic
+def pause(*, canary: Canary, by: str = "", note: str = "") -> Canary:
+    """It keeps its share until ``resume``. Raises NotAdvanced if it is paused already, and NoLiveCanary."""
+    return _by_hand(canary, "pause", by, note)
+
+
+@transaction.atomic
+def resume(*, canary: Canary, by: str = "", note: str = "") -> Canary:
+    """What was seen meanwhile counts. Raises NotAdvanced unless it is paused, and NoLiveCanary."""
+    return _by_hand(canary, "resume", by, note)
+
+
+def _by_hand(canary: Canary, event: Event, by: str, note: str) -> Canary:
+    row, kept = _locked(canary)
+    if (_state(row), event) not in TABLE:
+        raise NotAdvanced(f"The canary of {row} is {'paused already' if event == 'pause' else 'not paused'}.")
+    _move(row, event, f"By hand. {note}".strip(), from_json(kept.data), by=by)
     return row
 
 

@@ -1,5 +1,6 @@
 """The console's pages of canaries: the list, starting one, and the page of one with its evidence and its verbs."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,50 +14,37 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back, start_canary
+from routing.canaries import NoLiveCanary, NotAdvanced, advance, pause, resume, roll_back, start_canary
 from routing.canary_form import StartForm
 from routing.canary_page import page_of
 from routing.models import Canary
-from tenants.access import Role
-from tenants.console import ConsoleAdmin
-from tenants.page import current_tenant, is_platform_staff, may, pill, when, with_tenant
+from routing.trial_admin import TrialAdmin
+from tenants.page import current_tenant, is_platform_staff, pill, when, with_tenant
 
 PILLS = {
     Canary.State.RUNNING: ("running", "play_arrow"),
-    Canary.State.HELD: ("warning", "pause"),
+    Canary.State.HELD: ("warning", "front_hand"),
+    Canary.State.PAUSED: ("warning", "pause"),
     Canary.State.ROLLED_BACK: ("failed", "undo"),
     Canary.State.DONE: ("ok", "check"),
 }
+VERBS = ("advance", "pause", "resume", "rollback")
 
 
-class CanaryAdmin(ConsoleAdmin):
-    """A tenant sees the canaries of its own routes; those of the platform's routes hold figures of all tenants and are
-    for its staff."""
-
+class CanaryAdmin(TrialAdmin):
     list_display: ClassVar = ["candidate", "on", "state_now", "way", "seen", "started", "by"]
     list_before_template = "routing/canary_list_head.html"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Canary]":
-        rows: QuerySet[Canary] = super().get_queryset(request).select_related("route__tenant", "evidence")
-        tenant = current_tenant(request)
-        if tenant is not None:
-            return rows.filter(route__tenant=tenant)
-        return rows if is_platform_staff(request) else rows.none()
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, Role.VIEWER)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return may(request, Role.ADMIN)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, Role.ADMIN)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+        return super().get_queryset(request).select_related("evidence")
 
     def get_urls(self) -> list[URLPattern]:
-        verbs = {"advance": self.advance_view, "rollback": self.rollback_view}
+        verbs: dict[str, Callable[..., HttpResponse]] = {
+            "advance": self.advance_view,
+            "pause": partial(self._act, verb=pause),
+            "resume": partial(self._act, verb=resume),
+            "rollback": self.rollback_view,
+        }
         own = [
             path(f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(view)), name=f"routing_canary_{name}")
             for name, view in verbs.items()
@@ -74,7 +62,7 @@ class CanaryAdmin(ConsoleAdmin):
                 form.take(error)
             else:
                 messages.success(request, f"{row.name} takes {row.share} % of {row.route.name} within a second.")
-                return HttpResponseRedirect(self._address(request, row))
+                return HttpResponseRedirect(self.address(request, row))
         context = {**self.admin_site.each_context(request), "title": "Start a canary", "form": form, "opts": self.opts}
         context["back_url"] = with_tenant(request, reverse("admin:routing_canary_changelist"))
         return TemplateResponse(request, "routing/canary_start.html", context)
@@ -93,7 +81,7 @@ class CanaryAdmin(ConsoleAdmin):
             "page": page_of(canary),
             "state_pill": self.state_now(canary),
             "may_act": canary.live and self.has_change_permission(request, canary),
-            "urls": {name: self._address(request, canary, name) for name in ("advance", "rollback")},
+            "urls": {name: self.address(request, canary, name) for name in VERBS},
         }
         return TemplateResponse(request, "routing/canary.html", context)
 
@@ -113,10 +101,7 @@ class CanaryAdmin(ConsoleAdmin):
             messages.warning(request, str(error))
         else:
             messages.success(request, f"{row.get_state_display()}. In force everywhere within a second.")
-        return HttpResponseRedirect(self._address(request, canary))
-
-    def _address(self, request: HttpRequest, canary: Canary, page: str = "change") -> str:
-        return with_tenant(request, reverse(f"admin:routing_canary_{page}", args=[canary.pk]))
+        return HttpResponseRedirect(self.address(request, canary))
 
     @admin.display(description="Candidate")
     def candidate(self, canary: Canary) -> str:

@@ -9,7 +9,7 @@ from routing.core.plan import ActivePolicy
 from routing.core.policy import PolicyInvalid
 from routing.credentials import Stored
 from routing.documents import read_policy
-from routing.models import Canary, Deployment
+from routing.models import Canary, Deployment, Shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class CanaryArm:
         return self.own.get(tenant_id, self.candidates).get(serves)
 
 
-def problem_with_candidate(canary: Canary, stored: Stored) -> str:
+def problem_with_candidate(canary: Canary | Shadow, stored: Stored) -> str:
     """Why it cannot take traffic, in a sentence; empty if it can."""
     if canary.deployment is not None:
         gone = candidate_of(canary.deployment, tenant_id=canary.route.tenant_id, stored=stored).unavailable

@@ -1,4 +1,4 @@
-"""The form that starts a canary: only routes of the page's tenant, and only what may be tried there."""
+"""The form that starts a canary."""
 
 from typing import Any
 
@@ -6,19 +6,18 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from routing.catalogue_admin import deployments_for
-from routing.models import Canary, Deployment, PolicyVersion, Route
-from tenants.models import Tenant
+from routing.models import Canary
+from routing.trial_form import TrialForm
 
-MOST_VERSIONS = 100
-ROUTE_HELP = "Whose traffic the candidate takes a share of."
 CANDIDATE_HELP = (
     "A deployment is asked first, and the route's own step in if it fails. A policy version plans instead of the active"
     " one; it becomes active when it has passed, for all routes of that policy."
 )
 
 
-class StartForm(forms.Form):
+class StartForm(TrialForm):
+    route_help = "Whose traffic the candidate takes a share of."
+    candidate_help = CANDIDATE_HELP
     sticky = forms.ChoiceField(
         choices=Canary.Sticky.choices,
         initial=Canary.Sticky.CONVERSATION,
@@ -29,22 +28,8 @@ class StartForm(forms.Form):
         min_value=1, max_value=1_000_000, help_text="Calls of the candidate that each stage needs."
     )
 
-    def __init__(self, *args: Any, tenant: Tenant | None, staff: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        routes = Route.objects.filter(tenant=tenant, alias_of=None, enabled=True)
-        deployments = Deployment.objects.all() if staff else deployments_for(tenant)
-        versions = PolicyVersion.objects.filter(policy__routes__in=routes, policy__tenant=tenant).select_related(
-            "policy"
-        )
-        self._tried: dict[str, Deployment | PolicyVersion] = {f"deployment-{row.pk}": row for row in deployments}
-        groups = [("Deployments", [(name, str(row)) for name, row in self._tried.items()])]
-        tried = {f"version-{row.pk}": row for row in versions.distinct().order_by("-created_at")[:MOST_VERSIONS]}
-        tried = {name: row for name, row in tried.items() if row.policy.active_version != row.number}
-        groups.append(("Policy versions", [(name, str(row)) for name, row in tried.items()]))
-        self._tried |= tried
-        self.fields["route"] = forms.ModelChoiceField(routes, help_text=ROUTE_HELP)
-        self.fields["candidate"] = forms.ChoiceField(choices=[("", "---------"), *groups], help_text=CANDIDATE_HELP)
-        self.order_fields(["route", "candidate"])
         self.fields["stages"].initial = ", ".join(map(str, settings.CANARY_STAGES))
         self.fields["window"].initial = settings.CANARY_WINDOW
 
@@ -58,10 +43,4 @@ class StartForm(forms.Form):
         """As ``start_canary`` takes it."""
         data = self.cleaned_data
         kept = {name: data[name] for name in ("route", "sticky", "stages", "window")}
-        return {**kept, "candidate": self._tried[data["candidate"]]}
-
-    def take(self, error: ValidationError) -> None:
-        """Each problem stands at the field that it is about."""
-        for field, problems in error.message_dict.items():
-            at = "candidate" if field in ("deployment", "policy_version") else field
-            self.add_error(at if at in self.fields else None, problems)
+        return {**kept, "candidate": self.tried()}

@@ -17,6 +17,7 @@ from routing.core.usage import Asked, choices_of, spend_of
 from routing.errors import ErrorReply
 from routing.kinds import KINDS, Chat
 from routing.providers.base import NOT_REACHED, ProviderError
+from routing.shadows.arm import ShadowArm
 from routing.snapshot import RouteEntry
 from scheduling.client import Grant, QueueFull
 from tenants.auth import Caller
@@ -85,6 +86,7 @@ class Exchange:
     storable: dict[str, Any] | None = None  # a complete answer
     finished: bool = False
     route: str = ""  # the one that serves it, as metrics name it
+    shadow: ShadowArm | None = None  # who may get a copy of it
 
     @property
     def kind(self) -> Chat:
@@ -180,6 +182,8 @@ class Exchange:
             headers["traceparent"] = attempt_header(self.draft.id, parent, deployment, sampled=sampled)
         elif parent is not None:
             headers["traceparent"] = parent.header
+        if parent is not None and parent.state:
+            headers["tracestate"] = parent.state
         return headers
 
     def probes(self, deployment: str, state: str) -> None:

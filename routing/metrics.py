@@ -1,7 +1,8 @@
 """What Prometheus counts of requests, once each, when they end.
 
 Label values are names out of the configuration or words of Relay's own, never a client's: a route that is not there is
-“other”. ``deployment`` is “none” where nobody was asked, and ``provider`` “cache” where an earlier answer was given.
+“other”, and the tenant of a key that nobody has is empty. ``deployment`` is “none” where nobody was asked, and
+``provider`` “cache” where an earlier answer was given.
 Times are in seconds and, but for the queue's, of answers only: a refusal in a millisecond would make everything look
 fast. Tenants are on counters only, as a histogram would be a dozen series for each.
 """
@@ -119,6 +120,11 @@ def count(route: str, draft: TraceDraft, record: Mapping[str, Any]) -> None:
             gaps = (draft.tokens_out or 0) - 1
             if gaps > 0:
                 ITL.of(*served).observe((record["latency_ms"] - draft.ttft_ms) / gaps / 1000)
+
+
+def count_refusal(endpoint: str, status: int) -> None:
+    """A request that was let in nowhere: its key is not known or may not do this, so it has no tenant and no trace."""
+    REQUESTS.of("", OTHER, NONE, NONE, NONE, endpoint, str(status), "rejected").inc()
 
 
 def _count_calls(draft: TraceDraft, served: tuple[str, str, str]) -> None:

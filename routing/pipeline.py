@@ -24,6 +24,7 @@ from routing.lookup import look_up
 from routing.planning import plan_request
 from routing.providers.base import ProviderError
 from routing.runtime import Runtime
+from routing.shadows.copying import offer
 from tenants.auth import Caller
 
 Body = AsyncGenerator[bytes, None]
@@ -70,11 +71,13 @@ async def _flow(runtime: Runtime, exchange: Exchange) -> AsyncGenerator[Head | b
             async with aclosing(steps):
                 async for part in steps:
                     yield part
+        offer(runtime, exchange)
     except (asyncio.CancelledError, GeneratorExit):
         runtime.abandon(exchange)
         raise
     except Exception as error:
         await runtime.refuse(exchange, describe(error))
+        offer(runtime, exchange)
         raise Refused(error, headers_of(exchange, runtime.clock())) from error
 
 

@@ -28,6 +28,7 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
         candidates = entry.canary.candidates_for(caller.tenant_id, exchange.kind.serves)
     if candidates is None:
         raise InvalidRequest(f"“{entry.name}” does not serve {exchange.kind.serves}.", "model")
+    exchange.shadow = None if trial is not None and trial.candidate else entry.shadow
     task = task_of(request.metadata, request.body)
     features = Features(
         model=entry.target,

@@ -39,6 +39,7 @@ from routing.metrics import count
 from routing.presence import Presence
 from routing.providers import adapters
 from routing.providers.outlet import Outlet
+from routing.shadows.copies import Copies
 from scheduling.client import LaneClient
 from scheduling.link import ChannelLayer
 from tenants.auth import Caller, Door
@@ -82,6 +83,7 @@ class Runtime:
         self.semantic = SemanticCache(self._pool)
         layer = layer or channel_layers.make_backend("default")
         self.lanes = LaneClient(layer, lanes=lambda: self.snapshot.lanes, processes=settings.RELAY_WEB_PROCESSES)
+        self.copies = Copies(self._pool, self.redis.client, self.now)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._services: list[asyncio.Task[None]] = []
 
@@ -98,11 +100,13 @@ class Runtime:
             asyncio.create_task(keep_forever(self.ledger, lambda: self.snapshot, self.health, self.now)),
             asyncio.create_task(publish_forever(self.health.current, self.lanes.snapshot)),
             asyncio.create_task(presence.say_forever(self.redis.client)),
+            asyncio.create_task(self.copies.count_forever()),
         ]
 
     async def stop(self) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_S)
+        await self.copies.stop(DRAIN_S)
         for service in self._services:
             service.cancel()
         await self.lanes.stop()

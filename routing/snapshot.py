@@ -18,8 +18,9 @@ from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, stored_credentials
 from routing.default_policy import default_settings
 from routing.documents import read_policy
-from routing.models import Canary, Deployment, Policy, PolicyVersion, Route
+from routing.models import Canary, Deployment, Policy, PolicyVersion, Route, Shadow
 from routing.providers.base import Target
+from routing.shadows.arm import ShadowArm, shadow_arm_of
 from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
 from tenants.auth import Caller, Callers, load_callers, may
@@ -66,6 +67,7 @@ class RouteEntry:
     shares: Mapping[str, int] = field(default_factory=dict)
     own: Mapping[int, Candidates] = field(default_factory=dict)
     canary: CanaryArm | None = None
+    shadow: ShadowArm | None = None
 
     def candidates_for(self, caller: Caller, serves: str) -> tuple[Candidate, ...] | None:
         """None: nobody here serves that."""
@@ -148,7 +150,8 @@ def load() -> Snapshot:
     policies = _policies()
     routes = _routes(deployments, stored)
     proven = _proven()
-    tried = [entry.canary.policy for entry in routes if entry.canary and entry.canary.policy]
+    arms = [arm for entry in routes for arm in (entry.canary, entry.shadow) if arm is not None]
+    tried = [arm.policy for arm in arms if arm.policy is not None]
     documents = [policy.document for policy in (*policies.values(), *proven.values(), *tried)]
     hours = [rule.when.hours for document in documents for rule in document.rules if rule.when.hours]
     return Snapshot(
@@ -170,9 +173,11 @@ def load() -> Snapshot:
 
 
 def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[RouteEntry]:
-    """An alias has the policy, candidates, split and canary of its target; it is left out with a target that is."""
+    """An alias has the policy, candidates, split, canary and shadow of its target, and is left out with it."""
     related = ("route", "deployment__provider", "policy_version__policy")
     canaries = {row.route_id: row for row in Canary.objects.filter(state__in=LIVE).select_related(*related)}
+    live = Shadow.objects.filter(stopped_at=None).select_related("route__tenant", *related)
+    shadows = {row.route_id: row for row in live}
     rows = {
         row.pk: row for row in Route.objects.filter(enabled=True).select_related("policy").prefetch_related("steps")
     }
@@ -181,7 +186,7 @@ def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[Route
         target = row if row.alias_of_id is None else rows.get(row.alias_of_id)
         if target is None or target.alias_of_id is not None or target.tenant_id not in (None, row.tenant_id):
             continue
-        steps, canary = _steps(target, deployments), canaries.get(target.pk)
+        steps, canary, shadow = _steps(target, deployments), canaries.get(target.pk), shadows.get(target.pk)
         entries.append(
             RouteEntry(
                 name=row.name,
@@ -195,6 +200,7 @@ def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[Route
                 shares=_shares(target, steps),
                 own=own_candidates(steps, stored) if row.tenant_id is None else {},
                 canary=arm_of(canary, steps, deployments, stored, row.tenant_id) if canary else None,
+                shadow=shadow_arm_of(shadow, steps, deployments, stored, row.tenant_id) if shadow else None,
             )
         )
     return entries

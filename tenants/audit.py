@@ -21,11 +21,18 @@ CHAIN = f"SELECT number, previous, hash, {hashed('entry')} FROM tenants_auditent
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-def record(*, action: str, object: str, name: str = "", tenant: Tenant | None = None, **facts: Any) -> None:
-    """An act that changes no row. Inside ``acting``; ``facts`` are shown and must hold no secret."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(nullif(current_setting('relay.actor', true), ''), '{}')")
-        who = json.loads(cursor.fetchone()[0])
+def record(
+    *,
+    action: str,
+    object: str,
+    name: str = "",
+    tenant: Tenant | None = None,
+    actor: Actor | None = None,
+    **facts: Any,
+) -> None:
+    """An act that changes no row, of who is ``acting`` unless an actor is given. ``facts`` are shown and must hold no
+    secret."""
+    who = json.loads(actor.told) if actor is not None else _acting_now()
     AuditEntry.objects.create(
         at=timezone.now(),
         actor_kind=who.get("kind", AuditEntry.ActorKind.DATABASE),
@@ -38,6 +45,12 @@ def record(*, action: str, object: str, name: str = "", tenant: Tenant | None = 
         name=name[:200],
         changes={fact: [None, value] for fact, value in facts.items()},
     )
+
+
+def _acting_now() -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(nullif(current_setting('relay.actor', true), ''), '{}')")
+        return dict(json.loads(cursor.fetchone()[0]))
 
 
 def verify_log(expected: str = "") -> Verdict:

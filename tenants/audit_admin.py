@@ -23,6 +23,11 @@ TONES = {
     "reset": ("limited", "restart_alt"),
     "reloaded": ("running", "sync"),
     "tested": ("running", "send"),
+    "signed-in": ("ok", "login"),
+    "signed-out": ("plain", "logout"),
+    "not-signed-in": ("failed", "block"),
+    "exported": ("decision", "download"),
+    "erased": ("failed", "delete_forever"),
 }
 SHOWN = 3  # changes of an entry that the list shows
 
@@ -97,7 +102,9 @@ class AuditAdmin(ConsoleAdmin):
     def what(self, entry: AuditEntry) -> SafeString:
         said = '{} {} <div class="relay-small">{}</div>'
         tone = TONES.get(entry.action, ("plain", "edit"))
-        return format_html(said, pill(*tone, entry.action.capitalize()), object_words(entry.object), entry.name)
+        return format_html(
+            said, pill(*tone, entry.get_action_display().capitalize()), object_words(entry.object), entry.name
+        )
 
     @admin.display(description="Changes")
     def diff(self, entry: AuditEntry) -> SafeString | str:

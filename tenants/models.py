@@ -223,6 +223,11 @@ class AuditEntry(models.Model):
         RESET = "reset", "reset"
         RELOADED = "reloaded", "reloaded"
         TESTED = "tested", "tested"
+        SIGNED_IN = "signed-in", "signed in"
+        SIGNED_OUT = "signed-out", "signed out"
+        NOT_SIGNED_IN = "not-signed-in", "sign-in refused"
+        EXPORTED = "exported", "exported"
+        ERASED = "erased", "erased"
 
     number = models.BigIntegerField("no.", unique=True, null=True)  # place in the chain, given at commit
     at = models.DateTimeField()

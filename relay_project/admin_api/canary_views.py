@@ -1,4 +1,4 @@
-"""`/v1/admin/canary/*`: what runs, on to the next stage, back. Staff who are signed in may, too."""
+"""`/v1/admin/canary/*`: what runs, on to the next stage, held by hand, back. Staff who are signed in may, too."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from rest_framework.response import Response
 
 from relay_project.admin_api.base import AdminView, read
 from relay_project.admin_api.docs import OBJECT, said
-from relay_project.admin_api.serializers import CanaryBack, CanaryForward
-from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back
+from relay_project.admin_api.serializers import CanaryForward, CanaryNoted
+from routing.canaries import NoLiveCanary, NotAdvanced, advance, pause, resume, roll_back
 from routing.canary_report import report_of
 from routing.core.canary import LIVE
 from routing.core.request import InvalidRequest
@@ -46,10 +46,24 @@ class CanaryAdvance(CanaryView):
         return _moved(advance(canary=_which(asked), force=asked["force"], by=self.actor.name))
 
 
-class CanaryRollback(CanaryView):
-    @extend_schema(**said("The base answers everybody within a second", OBJECT, request=CanaryBack))
+class CanaryPause(CanaryView):
+    @extend_schema(**said("It keeps its share until it is resumed", OBJECT, request=CanaryNoted))
     def post(self, request: Request) -> Response:
-        asked = read(CanaryBack, request)
+        asked = read(CanaryNoted, request)
+        return _moved(pause(canary=_which(asked), by=self.actor.name, note=asked.get("note", "")))
+
+
+class CanaryResume(CanaryView):
+    @extend_schema(**said("It goes on by itself", OBJECT, request=CanaryNoted))
+    def post(self, request: Request) -> Response:
+        asked = read(CanaryNoted, request)
+        return _moved(resume(canary=_which(asked), by=self.actor.name, note=asked.get("note", "")))
+
+
+class CanaryRollback(CanaryView):
+    @extend_schema(**said("The base answers everybody within a second", OBJECT, request=CanaryNoted))
+    def post(self, request: Request) -> Response:
+        asked = read(CanaryNoted, request)
         return _moved(roll_back(canary=_which(asked), by=self.actor.name, note=asked.get("note", "")))
 
 

@@ -167,5 +167,5 @@ class CanaryForward(CanaryMove):
     force = serializers.BooleanField(default=False, help_text="Past the guardrails.")
 
 
-class CanaryBack(CanaryMove):
+class CanaryNoted(CanaryMove):
     note = serializers.CharField(max_length=300, required=False, allow_blank=True, help_text="Why; kept with it.")

@@ -16,6 +16,8 @@ urlpatterns = [
     path("quotas/<int:pk>/reset", quota_views.ResetQuota.as_view(), name="admin-quota-reset"),
     path("canary/status", canary_views.CanaryStatus.as_view(), name="canary-status"),
     path("canary/advance", canary_views.CanaryAdvance.as_view(), name="canary-advance"),
+    path("canary/pause", canary_views.CanaryPause.as_view(), name="canary-pause"),
+    path("canary/resume", canary_views.CanaryResume.as_view(), name="canary-resume"),
     path("canary/rollback", canary_views.CanaryRollback.as_view(), name="canary-rollback"),
     path("usage", quota_views.Usage.as_view(), name="admin-usage"),
 ]

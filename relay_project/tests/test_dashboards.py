@@ -35,7 +35,9 @@ from relay_project.tests.monitoring import (
     prometheus,
     queries,
 )
-from routing.models import DeploymentLimit
+from routing.canaries import look_at_all, start_canary
+from routing.models import CanaryCall, DeploymentLimit, Route
+from routing.shadows.services import start_shadow
 from routing.tests.stage import CACHE, Stage
 from routing.tests.upstream import FakeProvider, refuses, says
 
@@ -63,7 +65,7 @@ LANGUAGE = {
     "or",
     "and",
 }
-LANGUAGE |= {"scalar", "vector", "by"}
+LANGUAGE |= {"scalar", "vector", "by", "time"}
 PROMETHEUS_OWN = {"up", "ALERTS"}
 TOKEN = "a-token-of-the-operator"
 
@@ -101,13 +103,18 @@ def test_rules_hold_what_their_cases_say(promtool: str) -> None:
     for arguments in (["check", "rules", "rules.yml"], ["test", "rules", "rules.test.yml"]):
         done = subprocess.run([promtool, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert {"RelayBurnsErrorBudgetFast", "RelayTraceWriterBehind", "RelayBreakerOpen"} <= _alerts()
+    assert {
+        "RelayBurnsErrorBudgetFast",
+        "RelayTraceWriterBehind",
+        "RelayBreakerOpen",
+        "RelayCanaryRolledBack",
+    } <= _alerts()
 
 
 def test_the_deployed_configuration_is_valid(promtool: str, tmp_path: Path) -> None:
     path = configured(tmp_path / "deploy", "web:8000", "vllm:8000", TOKEN)
     done = subprocess.run([promtool, "check", "config", path], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "18 rules" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "19 rules" in done.stdout, done.stdout + done.stderr
 
 
 def test_every_panel_shows_data_of_a_loaded_relay(loaded: str, prometheus_binary: str, tmp_path: Path) -> None:
@@ -137,13 +144,15 @@ def stage(shells: Shells, tenant_a: Any) -> Iterator[Stage]:
 
 @pytest.fixture
 def loaded(stage: Stage, settings: Any) -> Iterator[str]:
-    """A Relay to which all goes that panels show: streams, hits, failovers, refusals, a split, limits."""
+    """A Relay to which all goes that panels show: streams, hits, failovers, refusals, a split, limits, a canary, a
+    shadow."""
     settings.RELAY_METRICS_TOKEN = TOKEN
     base, done = stage.shells.express, Event()
     split = stage.route(says("one", " two", gap_s=0.002), says("three", " four"), shares=(50, 50))
     failing = stage.route(refuses(500), says("stand-in"))
     cached = stage.route(says("again"), policy=CACHE)
     DeploymentLimit.objects.create(deployment=stage.deployment(cached), metric="tokens", window="day", limit=10**9)
+    _try_out(stage, failing)
     _, limited = stage.new_key(quota={"metric": "requests", "window": "day", "limit": 1})
 
     def load() -> None:
@@ -161,6 +170,17 @@ def loaded(stage: Stage, settings: Any) -> Iterator[str]:
         yield base
         done.set()
         running.result(60)
+
+
+def _try_out(stage: Stage, model: str) -> None:
+    """A canary that has seen calls, and a shadow."""
+    route, new = Route.objects.get(name=model), stage.deployment(stage.route(says("new")))
+    canary = start_canary(route=route, candidate=new)
+    CanaryCall.objects.bulk_create(
+        CanaryCall(canary_id=canary.pk, candidate=n % 2 == 0, failed=n > 2) for n in range(6)
+    )
+    look_at_all()
+    start_shadow(route=route, candidate=new, percent=100, budget_microusd=10**9)
 
 
 @pytest.fixture(scope="session")

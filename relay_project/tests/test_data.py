@@ -21,7 +21,8 @@ from caching.models import SemanticEntry
 from conftest import SignIn, unique
 from relay_project.erase import Content, erase_content
 from routing.services import import_policy
-from tenants.models import Membership, Quota, Tenant, User
+from routing.shadows.models import ShadowPair
+from tenants.models import AuditEntry, Membership, Quota, Tenant, User
 from tenants.services import create_api_key, create_tenant
 from traces.core.ids import uuid7
 from traces.models import Trace, Usage
@@ -76,6 +77,15 @@ def remember(tenant: Tenant, trace: Trace) -> None:
         )  # fmt: skip
 
 
+def compare(tenant: Tenant, trace: Trace) -> ShadowPair:
+    """What a shadow answered to the same request."""
+    with tenant_context(tenant):
+        return ShadowPair.objects.create(
+            shadow_id=1, at=trace.started_at, trace_id=trace.pk, stream=False, base_failed=False,
+            candidate_failed=False, base_cost_microusd=1, candidate_cost_microusd=1, answer="Your parcel is here.",
+        )  # fmt: skip
+
+
 def keep_answer(client: Any, tenant: Tenant) -> str:
     key = f"relay:{{{tenant.slug}}}:exact:{unique('key')}"
     stored = Stored(
@@ -93,6 +103,7 @@ def test_everything_goes_out_but_secrets_and_other_tenants(
 ) -> None:
     trace = make_trace(leaver, id=v7(), request_json=ASKED)
     remember(leaver, trace)
+    compare(leaver, trace)
     keep_answer(client, leaver)
     keep_answer(client, tenant_b)
     strangers = [make_trace(tenant_b, id=v7(), prompt_line="A secret of B")]
@@ -108,6 +119,7 @@ def test_everything_goes_out_but_secrets_and_other_tenants(
     assert set(rows) >= {"tenant", "member", "api_key", "quota", "policy_version", "trace", "usage", "attempts"}
     assert [row["id"] for row in rows["trace"]] == [str(trace.pk)]
     assert rows["trace"][0]["request_json"] == ASKED
+    assert [row["answer"] for row in rows["shadow_pair"]] == ["Your parcel is here."]
     assert [row["question"] for row in rows["semantic_entry"]] == ["Where is my parcel?"]
     assert [row["answer"] for row in rows["exact_answer"]] == [{"id": "kept"}]
     assert rows["policy_version"][0]["active"] is True
@@ -137,6 +149,7 @@ def test_one_end_users_words_go_and_the_ledgers_figures_stay(leaver: Tenant, cli
         cache_json={"source_trace": str(hers.pk), "question": "Where is my parcel?"},
     )  # fmt: skip
     remember(leaver, hers)
+    copied, kept = compare(leaver, hers), compare(leaver, other)
     key = keep_answer(client, leaver)
     with tenant_context(leaver):
         usage = Usage.objects.count()
@@ -147,27 +160,32 @@ def test_one_end_users_words_go_and_the_ledgers_figures_stay(leaver: Tenant, cli
     for expected in (1, 0):  # and once more finds nothing left
         assert erase_content(tenant=leaver, content=Content(user="mallory")).traces == expected
 
+    entry = AuditEntry.objects.filter(action="erased", tenant=leaver.slug)[0]
+    assert entry.changes == {"what": [None, "content of one end user"]}, "and not of whom"
     assert not client.exists(key)
     with tenant_context(leaver):
-        for trace in (hers, other, quoting):
-            trace.refresh_from_db()
+        for row in (hers, other, quoting, copied, kept):
+            row.refresh_from_db()
         assert not SemanticEntry.objects.filter(source_trace=hers.pk).exists()
         assert Usage.objects.count() == usage
     assert (hers.request_json, hers.response_json, hers.prompt_line) == (None, None, "")
     assert (hers.charged_tokens, hers.attempts_json[0]["charged"]) == (46, {"requests": 1})
     assert "parcel" not in json.dumps([hers.attempts_json, hers.cache_json, quoting.cache_json])
+    assert (copied.answer, kept.answer) == ("", "Your parcel is here.")
     assert other.prompt_line and other.request_json == {**ASKED, "user": "trent"}
 
 
 def test_content_before_a_day_goes(leaver: Tenant) -> None:
     old = make_trace(leaver, id=v7(), age=timedelta(days=3))
     new = make_trace(leaver, id=v7())
+    pairs = [compare(leaver, one) for one in (old, new)]
 
     erase_content(tenant=leaver, content=Content(before=new.started_at - timedelta(days=1)))
 
     with tenant_context(leaver):
-        old.refresh_from_db()
-        new.refresh_from_db()
+        for row in (old, new, *pairs):
+            row.refresh_from_db()
+    assert [pair.answer for pair in pairs] == ["", "Your parcel is here."]
     assert (old.prompt_line, old.request_json) == ("", None)
     assert new.prompt_line == "Where is my parcel?"
     with pytest.raises(CommandError, match="content-only"):
@@ -196,6 +214,8 @@ def test_an_owner_downloads_and_erases_after_typing_the_name(sign_in: SignIn, le
 
     body = asyncio.run(read(owner.post(f"{PAGE}export").streaming_content))
     assert str(trace.pk) in body.decode()
+    exported_by = AuditEntry.objects.filter(action="exported", tenant=leaver.slug).first()
+    assert exported_by is not None and exported_by.actor.startswith("person-")
 
     refused = owner.post(PAGE, {"confirm": "something else"})
     assert f"Type “{leaver.slug}”." in refused.content.decode()
@@ -219,6 +239,7 @@ def test_a_tenant_goes_with_all_it_holds(leaver: Tenant, tenant_b: Tenant, clien
     call_command("erase_tenant", leaver.slug, stdout=dry)
     assert "Would erase" in dry.getvalue() and Tenant.objects.filter(pk=leaver.pk).exists() and client.exists(mine)
     call_command("erase_tenant", leaver.slug, "--yes", stdout=StringIO())
+    assert AuditEntry.objects.filter(action="erased", name=leaver.slug, changes__what__1="everything").exists()
 
     assert not Tenant.objects.filter(slug=leaver.slug).exists()
     assert User.objects.count() == before - people

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -189,6 +190,24 @@ def test_only_web_may_speak_to_the_models(multi_model: Documents) -> None:
 def test_the_world_gets_no_metrics(multi_model: Documents) -> None:
     (rule,) = named(multi_model, "Ingress", "relay")["spec"]["rules"]
     assert {path["path"] for path in rule["http"]["paths"]} == {"/v1", "/health", "/api", "/admin", "/static"}
+
+
+def test_only_the_trace_writer_gets_out_to_a_collector(tmp_path: Path) -> None:
+    """The component names the same place twice: for the programs, and for the network."""
+    base, otlp = (os.path.relpath(MANIFESTS / path, tmp_path) for path in ("base", "components/otlp"))
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [base], "components": [otlp]}))
+    mine = build(tmp_path)
+    for one in mine:
+        kubernetes_validate.validate(one, KUBERNETES, strict=True)
+    policy = named(mine, "NetworkPolicy", "relay-traces-to-collector")["spec"]
+    reached = [name for name, _, labels in pods(mine) if selects(policy["podSelector"]["matchLabels"], labels)]
+    [rule] = policy["egress"]
+    [source], [port] = rule["to"], rule["ports"]
+    namespace = source["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    address = urlsplit(config(mine)["OTEL_EXPORTER_OTLP_ENDPOINT"])
+    assert reached == ["relay-traces"]
+    assert (address.hostname or "").split(".")[1] == namespace and address.port == port["port"]
+    assert config(mine)["RELAY_WEB_PROCESSES"] == config(build("base"))["RELAY_WEB_PROCESSES"]
 
 
 def test_openshift_chooses_uid_and_group() -> None:

@@ -14,7 +14,10 @@ from relay_project.env import writable_directory
 from relay_project.state_metrics import state
 from relay_project.tests.deployment import refused
 from relay_project.tests.monitoring import open_counters
-from routing.models import Deployment, DeploymentLimit, Provider
+from routing.canaries import look_at_all, roll_back, start_canary
+from routing.models import CanaryCall, Deployment, DeploymentLimit, Provider, Route
+from routing.services import import_policy, save_route
+from routing.tests.stage import NO_CACHE
 from tenants.models import Quota
 from traces.recorder import DEAD, STREAM
 from traces.tests.redis_db import redis_url
@@ -53,7 +56,7 @@ def test_with_redis_away_the_rest_is_still_said(settings: Any, tmp_path: Path, t
     Quota.objects.create(tenant=tenant_a, metric="tokens", window="hour", limit=1_000)
     settings.REDIS_URL, settings.RELAY_SPOOL_DIR = f"redis://127.0.0.1:{free_port()}/0", str(tmp_path / "none")
     known = {dict(labels)["source"]: how for (name, labels), how in samples().items() if name == "relay_state_known"}
-    assert known == {"build": 1, "trace_writer": 0, "spool": 1, "limits": 0}
+    assert known == {"build": 1, "trace_writer": 0, "spool": 1, "limits": 0, "canaries": 1}
     assert value("relay_spool_bytes") == 0
 
 
@@ -81,3 +84,33 @@ def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 def value(name: str) -> float:
     return samples()[name, frozenset()]
+
+
+def test_canaries_with_their_share_calls_and_how_they_ended(tenant_a: Any) -> None:
+    provider = Provider.objects.create(slug=unique("mock"), name="Mock", kind=Provider.Kind.MOCK)
+    rows = [Deployment.objects.create(slug=unique("model"), provider=provider, model="m") for _ in range(2)]
+    name = unique("route")
+    version, _ = import_policy(tenant=tenant_a, slug=name, text=NO_CACHE, activated=True)
+    route = save_route(Route(tenant=tenant_a, name=name, policy=version.policy), candidates=[(rows[0], None)])
+    canary = start_canary(route=route, candidate=rows[1], stages=[5])
+    CanaryCall.objects.bulk_create(CanaryCall(canary_id=canary.pk, candidate=True, failed=n == 0) for n in range(3))
+    look_at_all()
+    of = {"route": f"{tenant_a.slug}/{name}", "candidate": rows[1].slug}
+    found = samples()
+    assert found["relay_canary_share_ratio", frozenset(of.items())] == 0.05
+    calls = {
+        how: found["relay_canary_calls", _labels(of, arm="candidate", outcome=how)] for how in ("failed", "answered")
+    }
+    assert calls == {"failed": 1, "answered": 2}
+    assert found["relay_canary_state", _labels(of, state="running")] == 1
+    assert found["relay_canary_state", _labels(of, state="paused")] == 0
+    before = found["relay_canary_transitions", _labels({}, state="rolled_back")]
+    roll_back(canary=canary)
+    found = samples()
+    assert found["relay_canary_transitions", _labels({}, state="rolled_back")] == before + 1
+    assert found["relay_canary_ended_timestamp_seconds", _labels(of, state="rolled_back")] > 1_000_000
+    assert ("relay_canary_share_ratio", frozenset(of.items())) not in found
+
+
+def _labels(of: dict[str, str], **more: str) -> frozenset[tuple[str, str]]:
+    return frozenset({**of, **more}.items())

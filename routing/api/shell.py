@@ -11,6 +11,7 @@ from routing.errors import ErrorReply, describe
 from routing.exchange import Head
 from routing.headers import headers_of
 from routing.kinds import KINDS
+from routing.metrics import count_refusal
 from routing.pipeline import JSON, Reply
 from routing.runtime import Runtime
 from tenants.auth import Caller, authenticate, require
@@ -50,7 +51,9 @@ async def answer(runtime: Runtime, endpoint: Endpoint, headers: Headers, read_bo
     try:
         caller = caller_of(runtime, headers, "chat")
     except Exception as error:
-        return error_reply(describe(error), {"x-request-id": request_id})
+        reply = describe(error)
+        count_refusal(endpoint.kind, reply.status)
+        return error_reply(reply, {"x-request-id": request_id})
     try:
         request = await _read(endpoint, headers, read_body, request_id)
     except Exception as error:
@@ -82,7 +85,8 @@ async def _read(endpoint: Endpoint, headers: Headers, read_body: ReadBody, reque
 
 
 def _parent(headers: Headers) -> Parent | None:
-    return read_traceparent(header) if (header := headers.get("traceparent")) else None
+    header = headers.get("traceparent")
+    return read_traceparent(header, headers.get("tracestate", "")) if header else None
 
 
 def _metadata(header: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ The states are a table, drawn in ARCHITECTURE.md. The decisions:
 - **advance** when the stage has seen a window of calls, and nothing speaks against it: the error rate of the stage is
   within the budget, no test is close to its bar, and there was a base to compare with.
 - **hold** when the window is full and something does. A canary that holds goes on to watch and may still do either.
+  One that a person paused keeps its share until that person lets it go on; only being worse takes it back.
 
 At 100 % there is no base any more. Failures are then held against a fixed rate: the budget times the multiplier, or
 twice what the base failed, if that is more.
@@ -22,23 +23,31 @@ from typing import Literal, NamedTuple
 from routing.core.exceeding import Exceeding, base_amount, candidate_amount, log_amount
 from routing.core.sequential import NOTHING_SEEN, Contest, alone, with_base, with_candidate
 
-State = Literal["running", "held", "rolled_back", "done"]
-Event = Literal["advance", "finish", "hold", "worse", "gone", "stop"]
+State = Literal["running", "held", "paused", "rolled_back", "done"]
+Event = Literal["advance", "finish", "hold", "pause", "resume", "worse", "gone", "stop"]
 
 TABLE: dict[tuple[State, Event], State] = {
     ("running", "advance"): "running",
     ("running", "finish"): "done",
     ("running", "hold"): "held",
+    ("running", "pause"): "paused",  # a person holds it; it is still taken back when it is worse
     ("running", "worse"): "rolled_back",
     ("running", "gone"): "rolled_back",  # the candidate was deleted or switched off
     ("running", "stop"): "rolled_back",  # a person took it back
     ("held", "advance"): "running",
     ("held", "finish"): "done",
+    ("held", "pause"): "paused",
     ("held", "worse"): "rolled_back",
     ("held", "gone"): "rolled_back",
     ("held", "stop"): "rolled_back",
+    ("paused", "resume"): "running",
+    ("paused", "advance"): "running",  # by hand only
+    ("paused", "finish"): "done",
+    ("paused", "worse"): "rolled_back",
+    ("paused", "gone"): "rolled_back",
+    ("paused", "stop"): "rolled_back",
 }
-LIVE: tuple[State, ...] = ("running", "held")
+LIVE: tuple[State, ...] = ("running", "held", "paused")
 
 ALL = 100  # percent
 OVER_BUDGET = 0.006
@@ -185,6 +194,8 @@ def decide(evidence: Evidence, rules: Rules, state: State, share: int) -> Decisi
     worse = worse_in(evidence, rules)
     if worse:
         return Decision("worse", "worse", worse)
+    if state == "paused":
+        return Decision(None, "paused")
     if evidence.stage_calls < rules.window:
         return Decision(None, "window")
     against = _against(evidence, rules, share)

@@ -60,6 +60,8 @@ def sentence(decision: Decision, evidence: Evidence, rules: Rules, share: int) -
     seen, proof = f"{calls:,} calls in this stage, {failed:,} failed", _proof(decision.metric, evidence, rules)
     if decision.reason == "worse":
         return f"{_worse(decision.metric, evidence, rules)} {proof}"
+    if decision.reason == "paused":
+        return f"Paused by hand at {share} %. It is still taken back when it is proven worse."
     if decision.reason == "window":
         return f"The stage needs {rules.window:,} calls of the candidate; it has {calls:,}."
     if decision.reason == "budget":

@@ -5,6 +5,7 @@ from routing.models.deployments import Deployment, DeploymentLimit
 from routing.models.policies import Policy, PolicyVersion, ServedVersion
 from routing.models.providers import ACCOUNT_ID, CREDENTIAL_ENV, Credential, Provider
 from routing.models.routes import RESERVED_PATHS, Route, RouteCandidate
+from routing.models.shadows import Shadow, ShadowSum
 
 __all__ = [
     "ACCOUNT_ID",
@@ -23,4 +24,6 @@ __all__ = [
     "Route",
     "RouteCandidate",
     "ServedVersion",
+    "Shadow",
+    "ShadowSum",
 ]

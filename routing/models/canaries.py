@@ -18,6 +18,7 @@ class Canary(models.Model):
     class State(models.TextChoices):
         RUNNING = "running", "Running"
         HELD = "held", "Holding"
+        PAUSED = "paused", "Paused"
         ROLLED_BACK = "rolled_back", "Rolled back"
         DONE = "done", "Done"
 

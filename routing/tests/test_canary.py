@@ -125,6 +125,13 @@ def test_over_the_budget_without_proof_it_holds() -> None:
     assert _decided(evidence, "held")[0] == (None, "budget", "errors"), "it holds already"
 
 
+def test_paused_by_hand_it_neither_advances_nor_holds_but_goes_back_when_worse() -> None:
+    assert _decided(_seen([OK], [OK]))[0].event == "advance"
+    decision, said = _decided(_seen([OK], [OK]), "paused")
+    assert (decision, said[:25]) == (Decision(None, "paused"), "Paused by hand at 25 %. I")
+    assert _decided(_seen([FAILED], [OK]), "paused")[0].event == "worse"
+
+
 def test_close_to_proof_it_holds() -> None:
     """Of a lenient objective, so that no budget speaks first."""
     rules = Rules(window=3, slo=0.5)

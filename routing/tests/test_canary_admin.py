@@ -90,6 +90,32 @@ def test_advance_says_no_until_the_guardrails_agree(tenant_a: Tenant) -> None:
     assert _post("rollback", canary=canary.pk).json()["error"]["message"].endswith("has ended: rolled back.")
 
 
+def test_a_paused_one_stays_where_it_is_until_it_is_resumed(tenant_a: Tenant, sign_in: SignIn) -> None:
+    canary, worse = _canary(tenant_a), _canary(tenant_a)
+    for one in (canary, worse):
+        assert _post("pause", canary=one.pk, note="Friday.").json()["state"] == "paused"
+    assert _post("pause", canary=canary.pk).status_code == 409, "it is paused already"
+    _fed(canary, calls=200)
+    _fed(worse, calls=100, failed=60)
+    look_at_all()
+    canary.refresh_from_db()
+    worse.refresh_from_db()
+    assert (canary.state, canary.share, worse.state) == ("paused", 1, "rolled_back")
+    page = sign_in("admin", tenant_a).get(f"/admin/routing/canary/{canary.pk}/change/").content.decode()
+    assert "Paused by hand at 1 %." in page and "Resume" in page and "Friday." in page
+    back = _post("resume", canary=canary.pk).json()
+    assert (back["state"], back["share"]) == ("running", 1)
+    assert _post("resume", canary=canary.pk).status_code == 409
+    look_at_all()
+    canary.refresh_from_db()
+    assert canary.share == 5, "what was seen meanwhile counts"
+    admin = sign_in("admin", tenant_a)
+    for verb, state in (("pause", "paused"), ("resume", "running")):
+        admin.post(f"/admin/routing/canary/{canary.pk}/{verb}/")
+        canary.refresh_from_db()
+        assert canary.state == state
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -179,7 +205,7 @@ def test_another_tenants_canary_is_the_same_as_none(sign_in: SignIn, tenant_a: T
     assert owner.get(f"/admin/routing/canary/{ours.pk}/change/").status_code == 200
     for hidden in (theirs, platform, Canary(pk=2**40)):
         assert owner.get(f"/admin/routing/canary/{hidden.pk}/change/").status_code == 404
-        for verb in ("advance", "rollback"):
+        for verb in ("advance", "pause", "resume", "rollback"):
             assert owner.post(f"/admin/routing/canary/{hidden.pk}/{verb}/", {"force": "1"}).status_code == 404
     assert set(Canary.objects.filter(pk__in=[theirs.pk, platform.pk]).values_list("stage", "state")) == {(0, "running")}
 
@@ -243,6 +269,8 @@ def test_the_command_does_the_same(tenant_a: Tenant) -> None:
     [told] = [one for one in json.loads(_run("status", "--json")) if one["id"] == canary.pk]
     assert (told["candidate"], told["share"], told["tenant"]) == (candidate.slug, 50, tenant_a.slug)
     assert f"{candidate.slug} on {route.name}: running, 50 %" in _run("status")
+    assert "paused, 50 %" in _run("pause", canary.pk, "--note", "Friday.")
+    assert "running, 50 %" in _run("resume", canary.pk)
     assert "rolled back" in _run("rollback", canary.pk)
     for wrong in (
         ("start", "nowhere", "--deployment", "x"),

@@ -122,6 +122,15 @@ def test_every_process_says_it_again_and_again(base: str, stage: Stage) -> None:
     assert eventually(lambda: scrape(stage, base).get(key)) == stage.deployment(name).capacity
 
 
+def test_a_key_that_nobody_has_is_counted_under_no_name_of_its_own(base: str, stage: Stage) -> None:
+    before = scrape(stage, base)
+    for key in ("sk-relay-wrong", unique("sk-relay-also-wrong")):
+        assert stage.ask(base, "gpt", key=key).status_code == 401
+    new = difference(before, scrape(stage, base))
+    nobody = {"tenant": "", "route": "other", "provider": NONE, "deployment": NONE, "model": NONE}
+    assert got(new, "relay_requests_total", {**nobody, "endpoint": "chat", "status": "401", "outcome": "rejected"}) == 2
+
+
 def scrape(stage: Stage, base: str) -> Samples:
     text = stage.http.get(f"{base}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     families = text_string_to_metric_families(text)

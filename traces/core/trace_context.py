@@ -1,6 +1,8 @@
-"""W3C trace context: what a client's ``traceparent`` says, whether a trace is exported, and the ids of Relay's spans.
+"""W3C trace context: what a client's ``traceparent`` and ``tracestate`` say, whether a trace is exported, and the ids
+of Relay's spans.
 
-Source: W3C Trace Context, section 3.2 (https://www.w3.org/TR/trace-context/). Ids are text in lower-case hexadecimal.
+Source: W3C Trace Context, sections 3.2 and 3.3 (https://www.w3.org/TR/trace-context/). Ids are text in lower-case
+hexadecimal.
 """
 
 import re
@@ -9,17 +11,20 @@ from hashlib import blake2b
 
 LONGEST = 256  # characters; version 00 has 55
 TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]*)?")
+LONGEST_STATE, MOST_MEMBERS = 512, 32  # characters; members of its list
+MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/]{0,240}(@[a-z][a-z0-9_\-*/]{0,13})?=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
 SAMPLED = 1
 RANDOM_BITS = 56  # the end of a trace id that is random by level 2 of the specification, and in a UUIDv7
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The client's span."""
+    """The client's span. ``state``: its ``tracestate``, which is other systems' and passed on as it came."""
 
     trace_id: str
     span_id: str
     sampled: bool
+    state: str = ""
 
     @property
     def header(self) -> str:
@@ -34,15 +39,26 @@ class Sampler:
     share: float
 
 
-def read_traceparent(header: str) -> Parent | None:
-    """None for what is malformed: the specification wants it ignored. Later versions may say more at the end."""
+def read_traceparent(header: str, state: str = "") -> Parent | None:
+    """None for what is malformed: the specification wants it ignored. Later versions may say more at the end.
+
+    ``state``: what came as ``tracestate``, of which a malformed one is ignored by itself.
+    """
     match = TRACEPARENT.fullmatch(header) if len(header) <= LONGEST else None
     if match is None:
         return None
     version, trace_id, span_id, flags, more = match.groups()
     if version == "ff" or (version == "00" and more is not None) or not int(trace_id, 16) or not int(span_id, 16):
         return None
-    return Parent(trace_id, span_id, bool(int(flags, 16) & SAMPLED))
+    return Parent(trace_id, span_id, bool(int(flags, 16) & SAMPLED), _state(state))
+
+
+def _state(header: str) -> str:
+    """The list as it came; empty if it is none."""
+    members = [one.strip(" \t") for one in header.split(",")] if len(header) <= LONGEST_STATE else []
+    given = [one for one in members if one]
+    known = 0 < len(given) <= MOST_MEMBERS and all(MEMBER.fullmatch(one) for one in given)
+    return ",".join(given) if known else ""
 
 
 def read_sampler(name: str, argument: str) -> Sampler:

@@ -54,6 +54,27 @@ def test_what_is_malformed_is_ignored(header: str) -> None:
     assert read_traceparent(header) is None
 
 
+@pytest.mark.parametrize(
+    ("state", "kept"),
+    [
+        ("", ""),
+        ("congo=t61rcWkgMzE", "congo=t61rcWkgMzE"),
+        ("rojo=00f067aa, congo=t61 rcWk ,", "rojo=00f067aa,congo=t61 rcWk"),
+        ("fw529a3039@dt=FfffFFff,0a/b*c=1", "fw529a3039@dt=FfffFFff,0a/b*c=1"),
+        ("Congo=1", ""),
+        ("congo", ""),
+        ("congo=a=b", ""),
+        ("congo=1\r\nX-Evil: 1", ""),
+        ("congo=é", ""),
+        (",".join(f"k{number}=v" for number in range(33)), ""),
+        (f"congo={'x' * 600}", ""),
+    ],
+)
+def test_the_state_of_other_systems_is_passed_on_or_ignored(state: str, kept: str) -> None:
+    assert read_traceparent(f"00-{TRACE}-{SPAN}-01", state) == Parent(TRACE, SPAN, True, kept)
+    assert read_traceparent("nonsense", state) is None
+
+
 @given(st.text(st.sampled_from(string.printable + "é"), max_size=300))
 def test_any_header_is_read_or_ignored(header: str) -> None:
     found = read_traceparent(header)

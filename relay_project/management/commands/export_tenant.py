@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from relay_project.export import export_lines
+from relay_project.export import export_lines, record_export
 from tenants.models import Tenant
 
 
@@ -26,6 +26,7 @@ class Command(BaseCommand):
         path = out / f"{tenant}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.jsonl" if out.is_dir() else out
         if path.exists():
             raise CommandError(f"{path} exists already.")
+        record_export(row)
         part = path.with_name(f"{path.name}.part")  # a name that says whole only when it is
         size = asyncio.run(_write(row, part))
         part.replace(path)

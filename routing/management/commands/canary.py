@@ -1,22 +1,28 @@
-"""`manage.py canary start | status | advance | rollback`: the same as the console and the API."""
+"""`manage.py canary start | status | advance | pause | resume | rollback`: the same as the console and the API."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from routing.canaries import NoLiveCanary, NotAdvanced, advance, roll_back, start_canary
+from routing.canaries import NoLiveCanary, NotAdvanced, advance, pause, resume, roll_back, start_canary
 from routing.canary_report import report_of
 from routing.core.canary import LIVE
 from routing.models import Canary, Deployment, PolicyVersion, Route
 
 BY = "command line"
+NOTED = {
+    "pause": "it keeps its share, until",
+    "resume": "it goes on by itself",
+    "rollback": "the base answers everybody within a second",
+}
 
 
 class Command(BaseCommand):
-    help = "Start, watch, advance and roll back canaries."
+    help = "Start, watch, advance, pause and roll back canaries."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -34,9 +40,10 @@ class Command(BaseCommand):
         on = verbs.add_parser("advance", help="to the next stage, if the guardrails allow it")
         on.add_argument("canary", type=int)
         on.add_argument("--force", action="store_true", help="whatever the guardrails say")
-        back = verbs.add_parser("rollback", help="the base answers everybody within a second")
-        back.add_argument("canary", type=int)
-        back.add_argument("--note", default="")
+        for name, about in NOTED.items():
+            verb = verbs.add_parser(name, help=about)
+            verb.add_argument("canary", type=int)
+            verb.add_argument("--note", default="", help="why; kept with it")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         try:
@@ -47,14 +54,8 @@ class Command(BaseCommand):
             raise CommandError("; ".join(error.messages)) from None
 
     def _start(self, options: dict[str, Any]) -> None:
-        route = _route(options["route"], options["tenant"])
-        candidate: Deployment | PolicyVersion | None
-        if options["deployment"]:
-            candidate = Deployment.objects.filter(slug=options["deployment"]).first()
-        else:
-            candidate = PolicyVersion.objects.filter(policy=route.policy, number=options["policy_version"]).first()
-        if candidate is None:
-            raise CommandError("There is no such candidate.")
+        route = route_of(options["route"], options["tenant"])
+        candidate = candidate_of(route, options["deployment"], options["policy_version"])
         sticky, window = options["sticky"], options["window"]
         stages = _stages(options["stages"])
         row = start_canary(route=route, candidate=candidate, sticky=sticky, stages=stages, window=window, by=BY)
@@ -79,12 +80,22 @@ class Command(BaseCommand):
         row = advance(canary=_canary(options["canary"]), force=options["force"], by=BY)
         self.stdout.write(f"✓ {row}: {row.get_state_display().lower()}, {report_of(row)['share']} %")
 
+    def _pause(self, options: dict[str, Any]) -> None:
+        self._noted(pause, options)
+
+    def _resume(self, options: dict[str, Any]) -> None:
+        self._noted(resume, options)
+
     def _rollback(self, options: dict[str, Any]) -> None:
-        row = roll_back(canary=_canary(options["canary"]), by=BY, note=options["note"])
-        self.stdout.write(f"✓ {row}: rolled back")
+        self._noted(roll_back, options)
+
+    def _noted(self, verb: Callable[..., Canary], options: dict[str, Any]) -> None:
+        row = verb(canary=_canary(options["canary"]), by=BY, note=options["note"])
+        self.stdout.write(f"✓ {row}: {row.get_state_display().lower()}, {report_of(row)['share']} %")
 
 
-def _route(name: str, tenant: str | None) -> Route:
+def route_of(name: str, tenant: str | None) -> Route:
+    """Of that tenant, or the platform's. Raises CommandError."""
     found = (
         Route.objects.filter(name=name, tenant__slug=tenant) if tenant else Route.objects.filter(name=name, tenant=None)
     )
@@ -94,6 +105,18 @@ def _route(name: str, tenant: str | None) -> Route:
             f"There is no route {name}{f' of {tenant}' if tenant else ' of the platform (give --tenant)'}."
         )
     return route
+
+
+def candidate_of(route: Route, deployment: str | None, version: int | None) -> Deployment | PolicyVersion:
+    """The deployment with this slug, else this version of the route's policy. Raises CommandError."""
+    found: Deployment | PolicyVersion | None
+    if deployment:
+        found = Deployment.objects.filter(slug=deployment).first()
+    else:
+        found = PolicyVersion.objects.filter(policy=route.policy, number=version or 0).first()
+    if found is None:
+        raise CommandError("There is no such candidate.")
+    return found
 
 
 def _canary(number: int) -> Canary:
