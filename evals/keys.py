@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from evals.models import Run
@@ -25,17 +25,23 @@ def key_of(tenant: Tenant, run: Run) -> NewKey:
     return make_key(hmac.digest(settings.SECRET_KEY.encode(), purpose.encode(), "sha512"))
 
 
-def version_of(tenant: Tenant, policy: str, number: int) -> PolicyVersion | None:
-    """Of the tenant's policy with that name, else of the platform's, whose drafts are no tenant's to try."""
-    usable = Q(policy__tenant=tenant) | Q(policy__tenant=None, policy__active_version=F("number"))
-    found = PolicyVersion.objects.filter(usable, policy__slug=policy, number=number)
+def versions_for(tenant: Tenant, *, staff: bool) -> QuerySet[PolicyVersion]:
+    """What may be tried as the tenant: its policies, and the platform's, whose drafts are for the platform's staff."""
+    platforms = Q(policy__tenant=None) if staff else Q(policy__tenant=None, policy__active_version=F("number"))
+    return PolicyVersion.objects.filter(Q(policy__tenant=tenant) | platforms)
+
+
+def version_of(tenant: Tenant, policy: str, number: int, *, staff: bool) -> PolicyVersion | None:
+    """Of the tenant's policy with that name, else of the platform's."""
+    found = versions_for(tenant, staff=staff).filter(policy__slug=policy, number=number)
     return found.order_by("policy__tenant").first()  # PostgreSQL sorts null last
 
 
 @transaction.atomic
 def open_door(tenant: Tenant, run: Run) -> str:
     """The key's text; it and the policy version are in force within a second. Raises PolicyVersion.DoesNotExist."""
-    version, key = version_of(tenant, run.policy, run.policy_version), key_of(tenant, run)
+    version = version_of(tenant, run.policy, run.policy_version, staff=True)  # who made the run was asked then
+    key = key_of(tenant, run)
     if version is None:
         raise PolicyVersion.DoesNotExist(f"The policy “{run.policy}” has no version {run.policy_version} any more.")
     until: datetime = timezone.now() + LIFE

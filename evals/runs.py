@@ -82,8 +82,11 @@ class Progress:
         return self.state in OPEN
 
 
-def create_run(*, tenant: Tenant, wanted: Wanted, created_by: str = "") -> Run:
-    """Queued; ``tasks.send`` gives it to a worker. Raises ValidationError that names the field."""
+def create_run(*, tenant: Tenant, wanted: Wanted, created_by: str = "", staff: bool = False) -> Run:
+    """Queued; ``tasks.send`` gives it to a worker. ``staff`` may try drafts of the platform, too.
+
+    Raises ValidationError that names the field.
+    """
     made = wanted.name or f"{wanted.version} with {wanted.policy}@{wanted.policy_version}"
     run = Run(
         name=made[:120],
@@ -99,17 +102,17 @@ def create_run(*, tenant: Tenant, wanted: Wanted, created_by: str = "") -> Run:
         expected=wanted.version.size * wanted.repetitions,
         created_by=created_by[:150],
     )
-    _check(tenant, run)
+    _check(tenant, run, staff=staff)
     run.full_clean(exclude=["scorers", "started_at", "beat_at", "finished_at"])
     run.save()
     return run
 
 
-def _check(tenant: Tenant, run: Run) -> None:
+def _check(tenant: Tenant, run: Run, *, staff: bool) -> None:
     routes = Route.objects.filter(Q(tenant=tenant) | Q(tenant=None), name=run.route, enabled=True)
     if not routes.exists():
         raise ValidationError({"route": f"There is no enabled route “{run.route}” that {tenant.name} may ask."})
-    if version_of(tenant, run.policy, run.policy_version) is None:
+    if version_of(tenant, run.policy, run.policy_version, staff=staff) is None:
         raise ValidationError({"policy": f"There is no version {run.policy_version} of a policy “{run.policy}”."})
     try:
         read_scorers(run.scorers, settings.RELAY_EVAL_SCORERS)

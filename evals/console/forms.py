@@ -7,12 +7,13 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from evals.core.rows import MOST_BYTES, MOST_ROWS, DatasetInvalid, without_reference
 from evals.core.scorers import described, scorers_from_words
 from evals.datasets import add_version, bundled, import_bundled, read_file
+from evals.keys import versions_for
 from evals.mining import Wish, mine
 from evals.models import DatasetVersion, Run
 from evals.runs import MOST_RESULTS, Wanted
@@ -42,17 +43,16 @@ class RunForm(forms.Form):
     )
     name = forms.CharField(required=False, max_length=120, help_text="Empty: from the data set and the policy.")
 
-    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, tenant: Tenant, staff: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         usable = Q(tenant=tenant) | Q(tenant=None)
         routes = Route.objects.filter(usable, enabled=True).exclude(name="").order_by("tenant", "name")
         names = dict.fromkeys(routes.values_list("name", flat=True))
-        theirs = Q(policy__tenant=tenant) | Q(policy__tenant=None, policy__active_version=F("number"))
-        versions = PolicyVersion.objects.filter(theirs).select_related("policy").order_by("-created_at")[:MOST_CHOICES]
+        tried = versions_for(tenant, staff=staff).select_related("policy").order_by("-created_at")[:MOST_CHOICES]
         self._field("version").queryset = DatasetVersion.objects.select_related("dataset").order_by("-created_at")
         self._field("baseline").queryset = Run.objects.filter(state=Run.State.DONE).select_related("version__dataset")
         self._field("route").choices = [(name, name) for name in names]
-        self._field("policy").choices = [(f"{one.policy.slug}@{one.number}", _told(one)) for one in versions]
+        self._field("policy").choices = [(f"{one.policy.slug}@{one.number}", _told(one)) for one in tried]
         kinds = ", ".join(str(kind["name"]) for kind in described(settings.RELAY_EVAL_SCORERS))
         self._field("scorers").help_text = f"Like “exact, numeric:tolerance=0.01”. There are: {kinds}."
 

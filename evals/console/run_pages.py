@@ -17,7 +17,7 @@ from evals.console.run_report import ORDERS, progress_json, report_of
 from evals.keys import close_door
 from evals.models import DatasetVersion, Run
 from evals.tasks import send
-from tenants.page import with_tenant
+from tenants.page import is_platform_staff, with_tenant
 from traces.viewer.access import seer_of, tenant_of
 
 NEWEST = 50
@@ -78,10 +78,12 @@ def new_run(request: HttpRequest) -> HttpResponse:
     if tenant_of(request) is None:
         return choose_tenant(request, "Eval runs")
     seer = editor_of(request)
-    form = RunForm(request.POST or None, tenant=seer.tenant, initial=_initial(request))
+    staff = is_platform_staff(request)
+    form = RunForm(request.POST or None, tenant=seer.tenant, staff=staff, initial=_initial(request))
     if request.method == "POST" and form.is_valid():
         try:
-            run = runs.create_run(tenant=seer.tenant, wanted=form.wanted(), created_by=str(request.user))
+            who = str(request.user)
+            run = runs.create_run(tenant=seer.tenant, wanted=form.wanted(), created_by=who, staff=staff)
         except ValidationError as error:
             form.take(error)
         else:

@@ -72,7 +72,9 @@ class RunCommand(BaseCommand):
     def _created(self, tenant: Tenant, options: dict[str, Any]) -> Run:
         try:
             version = version_named(options["dataset"])
-            return runs.create_run(tenant=tenant, wanted=self.wanted(tenant, version, options), created_by="command")
+            return runs.create_run(
+                tenant=tenant, wanted=self.wanted(tenant, version, options), created_by="command", staff=True
+            )
         except (ValidationError, DatasetInvalid) as error:
             told = error.messages if isinstance(error, ValidationError) else error.problems
             raise usage_error(" ".join(told)) from error

@@ -26,12 +26,13 @@ def _rest(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "body"}
 
 
-def make_run(tenant: Tenant, version: DatasetVersion, model: str, **wanted: Any) -> Run:
+def make_run(tenant: Tenant, version: DatasetVersion, model: str, *, staff: bool = False, **wanted: Any) -> Run:
     """Of the route's policy, which has its name, as ``Stage.route`` makes them."""
     with tenant_context(tenant):
         return runs.create_run(
             tenant=tenant,
             wanted=Wanted(version, model, wanted.pop("policy", model), wanted.pop("policy_version", 1), **wanted),
+            staff=staff,
         )
 
 

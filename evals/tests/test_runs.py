@@ -21,7 +21,7 @@ from evals.models import Result, Run
 from evals.tasks import execute_run, resume_runs
 from evals.tests.rows import again, make_run, make_version
 from routing.models import Policy
-from routing.services import save_draft
+from routing.services import import_policy, save_draft
 from routing.tests.stage import BUCKETS, CACHE, Stage
 from routing.tests.upstream import FakeProvider, dies, hangs, in_turn, refuses, says
 from tenants.models import ApiKey, Quota, Tenant
@@ -213,6 +213,18 @@ def test_what_cannot_be_run_is_said_at_the_field(stage: Stage, tenant_b: Tenant)
         with pytest.raises(ValidationError) as error:
             make_run(stage.tenant, version, **wanted)
         assert field in error.value.message_dict
+
+
+def test_drafts_of_the_platform_are_for_its_staff(stage: Stage) -> None:
+    model, slug = stage.route(says("answer")), unique("platform")
+    import_policy(tenant=None, slug=slug, text=DRAFT, activated=True)
+    save_draft(policy=Policy.objects.get(slug=slug), text=DRAFT, base=1)
+    version = make_version(stage.tenant, "one")
+    with pytest.raises(ValidationError) as error:
+        make_run(stage.tenant, version, model, policy=slug, policy_version=2)
+    assert "policy" in error.value.message_dict
+    run = carry(stage, make_run(stage.tenant, version, model, policy=slug, policy_version=2, staff=True))
+    assert run.state == Run.State.DONE, run.error
 
 
 def test_abandoned_runs_of_all_tenants_are_offered_again(stage: Stage, tenant_b: Tenant) -> None:
