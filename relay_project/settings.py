@@ -172,6 +172,7 @@ CELERY_BEAT_SCHEDULE = {
     "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
     "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
     "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
+    "forget-contexts": {"task": "routing.tasks.forget_contexts", "schedule": 24 * 3600.0},
     "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},
 }
 
