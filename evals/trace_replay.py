@@ -51,9 +51,11 @@ def trace_replay(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def policy_of(trace: Mapping[str, Any], tenant: Tenant) -> Policy | None:
-    """The tenant's, or the platform's of that name, as the trace says."""
-    own = bool((trace["inputs_json"] or {}).get("own"))
-    return Policy.objects.filter(slug=trace["policy"], tenant=tenant if own else None).first()
+    """The tenant's, or the platform's of that name, as the trace says; if it says nothing, as requests find it now."""
+    inputs = trace["inputs_json"]
+    owners = (tenant, None) if inputs is None else (tenant,) if inputs.get("own") else (None,)
+    found = (Policy.objects.filter(slug=trace["policy"], tenant=owner).first() for owner in owners)
+    return next(filter(None, found), None)
 
 
 def _number(said: str, policy: Policy | None) -> int | None:

@@ -29,7 +29,7 @@ def p95(values: Any) -> Any:
 def relative(old: Any, new: Any) -> Any:
     """In percent of the old."""
     old, new = np.asarray(old, float), np.asarray(new, float)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(old > 0, (new / old - 1) * 100, np.where(new > 0, np.inf, 0.0))
 
 

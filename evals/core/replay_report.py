@@ -115,7 +115,7 @@ def _state(measure: Measure, found: Interval, pairs: int) -> str:
 
 def _why_not(told: dict[str, Any]) -> str:
     if told["name"] == REFUSED:
-        return f"More requests are refused: {told['old'] * 100:.2g} % → {told['new'] * 100:.2g} %."
+        return f"More requests are refused: {told['old'] * 100:.3g} % → {told['new'] * 100:.3g} %."
     if told["change"] is None:
         return f"{told['label']} is no longer 0."
     least = "" if told["low"] is None else f", surely at least {told['low']:+.1f} %"

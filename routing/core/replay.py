@@ -37,12 +37,11 @@ class Recorded(NamedTuple):
 
 
 class Contexts:
-    """Documents by their digests, each read once however many decisions name it."""
+    """Documents by their digests; candidates are read once however many decisions name them."""
 
     def __init__(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
         self._documents = documents
         self._lineups: dict[str, Lineup] = {}
-        self._defaults: dict[str, Settings] = {}
 
     def lineup(self, digest: str) -> Lineup:
         """Raises KeyError or TypeError."""
@@ -52,9 +51,7 @@ class Contexts:
 
     def default(self, digest: str) -> Settings:
         """Raises KeyError or TypeError."""
-        if digest not in self._defaults:
-            self._defaults[digest] = default_in(self._documents[digest])
-        return self._defaults[digest]
+        return default_in(self._documents[digest])
 
 
 class Version(NamedTuple):
