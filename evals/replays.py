@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet, Sum
@@ -74,13 +75,21 @@ def sample_of(
 ) -> list[Told]:
     """The newest traces of these tenants that the policy planned and whose inputs are recorded, newest first."""
     began = since or _since(policy, tenants, limit)
-    found = []
-    for tenant in tenants if began else ():
+    newest: list[tuple[datetime, UUID, Tenant]] = []
+    for tenant in tenants if began else ():  # whose they are is not known before all were looked at
         with tenant_context(tenant):
             rows = _planned_by(policy).filter(started_at__gte=began).order_by("-started_at", "-id")
-            found += [Told(tenant.slug, row) for row in rows.values(*COLUMNS)[:limit]]
-    found.sort(key=lambda told: (told.row["started_at"], told.row["id"]), reverse=True)
-    return found[:limit]
+            newest += [(at, pk, tenant) for at, pk in rows.values_list("started_at", "id")[:limit]]
+    newest.sort(key=lambda one: one[:2], reverse=True)
+    chosen: dict[Tenant, list[UUID]] = {}
+    for _, pk, tenant in newest[:limit]:
+        chosen.setdefault(tenant, []).append(pk)
+    found = []
+    for tenant, ids in chosen.items():
+        with tenant_context(tenant):
+            traces = Trace.objects.filter(pk__in=ids, started_at__gte=began)
+            found += [Told(tenant.slug, row) for row in traces.values(*COLUMNS)]
+    return sorted(found, key=lambda told: (told.row["started_at"], told.row["id"]), reverse=True)
 
 
 def _planned_by(policy: Policy) -> "QuerySet[Trace]":

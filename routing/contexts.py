@@ -12,7 +12,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.models import Max
 from django.utils import timezone
 
@@ -20,7 +20,7 @@ from routing.models import DecisionContext
 from routing.snapshot import Snapshot
 from tenants.models import Tenant
 
-AGAIN_S = 600.0
+AGAIN_S = 60.0
 A_DAY = timedelta(days=1)
 MARGIN = timedelta(days=14)  # traces go by whole weeks; some wait on a disk before they are stored
 log = logging.getLogger("relay.contexts")
@@ -38,7 +38,7 @@ def keep(documents: Documents) -> None:
         DecisionContext.objects.bulk_create(rows, ignore_conflicts=True)
         old = [digest for digest, seen_at in stored.items() if seen_at < now - A_DAY]
         DecisionContext.objects.filter(digest__in=old).update(seen_at=now)
-    except DatabaseError:
+    except Error:
         log.exception("the configuration that traces name could not be stored; it is tried again")
 
 

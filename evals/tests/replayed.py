@@ -42,7 +42,7 @@ def policy_of(tenant: Tenant | None, text: str = IN_ORDER) -> Policy:
 def traffic(policy: Policy, tenant: Tenant, number: int, **features: Any) -> list[str]:
     """Ids of so many traces that its active version planned, the oldest first. The same every time."""
     keep({LINEUP.digest: document_of(LINEUP.candidates)})
-    chance, version = random.Random(7), policy.versions.get(number=policy.active_version)
+    chance, version = random.Random(7), policy.versions.get(number=policy.active_version or 0)
     now = timezone.now() - timedelta(minutes=5)
     records = [
         _record(version, tenant, chance, (now + timedelta(milliseconds=index)).timestamp(), features)

@@ -153,6 +153,28 @@ def test_only_the_newest_are_read(policy: Policy, tenant_a: Tenant) -> None:
     assert len(sample_of(policy, [tenant_a], limit=5)) == 5
 
 
+def test_other_traffic_says_how_fast_a_deployment_is(policy: Policy, tenant_a: Tenant) -> None:
+    with pytest.raises(NotProven) as first:
+        activate_proven(policy=policy, number=2, expected=1)
+    assert first.value.proof.report["assumed"] == ["fast"]
+    traffic(policy_of(tenant_a, DEAR), tenant_a, 5)
+    with pytest.raises(NotProven) as again:
+        activate_proven(policy=policy, number=2, expected=1)
+    assert again.value.proof.report["assumed"] == []
+
+
+def test_what_cannot_be_read_is_counted_and_left_out(policy: Policy) -> None:
+    DecisionContext.objects.all().delete()
+    _, proof = activate_proven(policy=policy, number=2, expected=1)
+    assert (proof.sample, proof.verdict, proof.report["unreadable"]) == (0, "undecided", 40)
+
+
+def test_an_active_version_that_cannot_be_read_keeps_nobody_from_a_better_one(policy: Policy) -> None:
+    policy.versions.filter(number=1).update(text="rules: 7")  # as nobody can, but by SQL
+    _, proof = activate_proven(policy=policy, number=3, expected=1)
+    assert (proof.sample, live(policy)) == (0, 3)
+
+
 def run(*args: str) -> str:
     out = io.StringIO()
     call_command(*args, stdout=out)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import httpx
-import pytest
 
 from evals.replays import Told, compare, differing, owners_of, sample_of, version_of
 from routing.canaries import start_canary
@@ -43,10 +42,10 @@ def test_chat(stage: Stage) -> None:
     assert all(told.row["inputs_json"]["minutes"].keys() == {"Asia/Kolkata"} for told in sample)
 
 
-@pytest.mark.parametrize("named", ["cheapest", "weighted"])
-def test_a_strategy_that_the_client_named(base: str, stage: Stage, named: str) -> None:
+def test_a_strategy_that_the_client_named(base: str, stage: Stage) -> None:
     model = stage.route(says("one"), says("two"), policy=SCORED)
-    replayed(stage, model, [stage.ask(base, model, headers={"x-relay-policy": named})])
+    named = ("cheapest", "weighted", f"{model}@1")
+    replayed(stage, model, [stage.ask(base, model, headers={"x-relay-policy": name}) for name in named])
 
 
 def test_a_split(base: str, stage: Stage) -> None:
