@@ -178,6 +178,7 @@ CELERY_BEAT_SCHEDULE = {
     "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
     "resume-eval-runs": {"task": "evals.tasks.resume_runs", "schedule": 10.0, "options": {"expires": 10}},
     "forget-shadow-pairs": {"task": "routing.tasks.forget_shadow_pairs", "schedule": 3600.0},
+    "forget-contexts": {"task": "routing.tasks.forget_contexts", "schedule": 24 * 3600.0},
     "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from routing.candidates import Candidates, Steps, candidate_of, candidates_of, own_candidates
-from routing.core.candidate import Candidate
+from routing.core.lineup import Lineup
 from routing.core.plan import ActivePolicy
 from routing.core.policy import PolicyInvalid
 from routing.credentials import Stored
@@ -24,9 +24,9 @@ class CanaryArm:
     deployment: str
     candidates: Candidates
     own: Mapping[int, Candidates]
-    policy: ActivePolicy | None
+    policy: ActivePolicy | None = None
 
-    def candidates_for(self, tenant_id: int, serves: str) -> tuple[Candidate, ...] | None:
+    def candidates_for(self, tenant_id: int, serves: str) -> Lineup | None:
         """None: nobody here serves that."""
         return self.own.get(tenant_id, self.candidates).get(serves)
 
@@ -56,12 +56,10 @@ def arm_of(
     """None where the candidate cannot be used: the base answers everybody until the canary is rolled back for it.
 
     ``steps``: the route's own. ``tenant_id``: of whom the route, or another name for it, is; None: the platform.
+    A candidate that is a policy is put in by the snapshot, which reads them all in the same way.
     """
     if problem_with_candidate(canary, stored):
         return None
-    version, policy = canary.policy_version, None
-    if version is not None:
-        policy = ActivePolicy(version.policy.slug, version.number, read_policy(version.text))
     tried = None if canary.deployment_id is None else deployments[canary.deployment_id]
     if tried is not None:
         steps = [(tried, None), *((row, share) for row, share in steps if row.pk != tried.pk)]
@@ -73,5 +71,4 @@ def arm_of(
         deployment=tried.slug if tried is not None else "",
         candidates=candidates_of(steps, stored, tenant_id),
         own=own_candidates(steps, stored) if tenant_id is None else {},
-        policy=policy,
     )

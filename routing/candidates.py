@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from routing.core.candidate import Candidate
+from routing.core.lineup import Lineup, lineup_of
 from routing.credentials import Opened, Stored, credential_for, obstacle
 from routing.models import Deployment, DeploymentLimit
 from tenants.auth import limit_of
@@ -12,7 +13,7 @@ from tenants.models import Quota
 
 ANY_LENGTH = 2**31
 
-Candidates = Mapping[str, tuple[Candidate, ...]]
+Candidates = Mapping[str, Lineup]
 Steps = Sequence[tuple[Deployment, int | None]]  # deployments of a route in its order, with their shares
 
 
@@ -20,7 +21,7 @@ def candidates_of(steps: Steps, stored: Stored, tenant_id: int | None) -> Candid
     """For each kind all candidates, of which those of another kind cannot be used and say why."""
     made = [(row, candidate_of(row, share, tenant_id=tenant_id, stored=stored)) for row, share in steps]
     served = {row.serves for row, _ in steps} or set(Deployment.Serves.values)
-    return {kind: tuple(_serving(kind, row, candidate) for row, candidate in made) for kind in served}
+    return {kind: lineup_of([_serving(kind, row, candidate) for row, candidate in made]) for kind in served}
 
 
 def _serving(kind: str, row: Deployment, candidate: Candidate) -> Candidate:

@@ -124,7 +124,7 @@ class EvidenceBoard:
         known = self._quotas.get(deployment)
         if known and abs(known.left - left) < QUOTA_STEP and known.exhausted_until == exhausted_until:
             return
-        self._quotas[deployment] = Quota(left, why, exhausted_until)
+        self._quotas[deployment] = Quota(float(left), why, exhausted_until)
         self._changed(deployment, self._refreshed_at)
 
     # --- values for the planner ----------------------------------------------------------------------------------

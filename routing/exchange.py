@@ -12,6 +12,7 @@ from caching.claims import Claim
 from caching.exact import Stored
 from routing import answers
 from routing.core.plan import Candidate, ExecutionPlan
+from routing.core.recording import Decision, inputs_of
 from routing.core.request import ChatRequest
 from routing.core.usage import Asked, choices_of, spend_of
 from routing.errors import ErrorReply
@@ -108,13 +109,19 @@ class Exchange:
         if entry.target != entry.name:
             self.draft.step("route", entry.target, "chosen", f"“{entry.name}” is another name for it.")
 
+    def deciding(self, given: Decision) -> None:
+        """The features are there until the plan holds them: a request may be refused for want of one."""
+        self.draft.policy, self.draft.policy_version = given.policy.slug, given.policy.version
+        self.draft.inputs_json = {**inputs_of(given), "features": given.features}
+
     def planned(self, plan: ExecutionPlan, started: float, clock: float) -> None:
         self.plan, self.max_tokens = plan, plan.max_tokens
         draft = self.draft
-        draft.policy, draft.policy_version = plan.policy, plan.policy_version
         draft.bucket, draft.lane = plan.bucket, plan.lane
         draft.strategy, draft.task = plan.strategy, plan.task
         draft.plan_json = plan.as_json()
+        if draft.inputs_json is not None:
+            draft.inputs_json.pop("features", None)
         draft.decision_trace_json += plan.decision_trace()
         draft.reason = f"Rule {plan.rule}" if plan.rule else "Policy defaults"
         self.span("Choose route", "decision", started, clock, policy=f"{plan.policy} v{plan.policy_version}")

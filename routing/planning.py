@@ -5,7 +5,8 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from routing.core.features import Features
-from routing.core.plan import ActivePolicy, Surroundings, make_plan
+from routing.core.plan import ActivePolicy, Surroundings
+from routing.core.recording import Decision
 from routing.core.request import ANY_MODEL, InvalidRequest
 from routing.core.split import Split, draw_of, split_of, sticks_to
 from routing.core.strategies import STRATEGIES
@@ -22,11 +23,11 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     snapshot, request, caller = runtime.snapshot, exchange.request, exchange.caller
     entry, policy = _chosen(snapshot, exchange)
     trial = _trial(entry, exchange)
-    candidates = entry.candidates_for(caller, exchange.kind.serves)
+    lineup = entry.candidates_for(caller, exchange.kind.serves)
     if trial is not None and trial.candidate and entry.canary is not None:
         policy = entry.canary.policy or policy
-        candidates = entry.canary.candidates_for(caller.tenant_id, exchange.kind.serves)
-    if candidates is None:
+        lineup = entry.canary.candidates_for(caller.tenant_id, exchange.kind.serves)
+    if lineup is None:
         raise InvalidRequest(f"“{entry.name}” does not serve {exchange.kind.serves}.", "model")
     exchange.shadow = None if trial is not None and trial.candidate else entry.shadow
     task = task_of(request.metadata, request.body)
@@ -44,8 +45,10 @@ def plan_request(runtime: Runtime, exchange: Exchange) -> None:
     now = runtime.now()
     minutes = minutes_of_day(int(now // 60), snapshot.zones)
     around = Surroundings(now, minutes, runtime.environment, _draw(entry, exchange))
-    plan = make_plan(policy, features, request.body, candidates, runtime.health.current(), around)
-    exchange.planned(plan, started, runtime.clock())
+    health = runtime.health.current()
+    given = Decision(policy, features, request.body, lineup, health, around, snapshot.default)
+    exchange.deciding(given)
+    exchange.planned(given.plan(), started, runtime.clock())
 
 
 def _chosen(snapshot: Snapshot, exchange: Exchange) -> tuple[RouteEntry, ActivePolicy]:

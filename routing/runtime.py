@@ -25,6 +25,7 @@ from django.db import connection, transaction
 
 from caching.exact import put_command
 from caching.semantic import SemanticCache, semantic_pool
+from routing import contexts
 from routing import snapshot as snapshots
 from routing.candidates import limits_of_all
 from routing.core.request import ChatRequest
@@ -101,6 +102,7 @@ class Runtime:
             asyncio.create_task(publish_forever(self.health.current, self.lanes.snapshot)),
             asyncio.create_task(presence.say_forever(self.redis.client)),
             asyncio.create_task(self.copies.count_forever()),
+            asyncio.create_task(contexts.keep_forever(lambda: self.snapshot)),
         ]
 
     async def stop(self) -> None:
@@ -257,7 +259,9 @@ def _load_snapshot() -> snapshots.Snapshot:
     try:
         with transaction.atomic(), connection.cursor() as cursor:  # all rows as of one moment
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return snapshots.load()
+            loaded = snapshots.load()
+        contexts.keep(loaded.contexts)
+        return loaded
     finally:
         connection.close()  # the worker thread is shared: no connection may outlive its use there
 

@@ -83,7 +83,10 @@ def newest_number(policy: Policy) -> int:
 @transaction.atomic
 def activate(*, policy: Policy, number: int, expected: int | None, note: str = "") -> PolicyVersion:
     """Live traffic uses the version within a second, everywhere. ``expected`` is the version that was active when the
-    caller decided. Raises PolicyInvalid, PolicyVersion.DoesNotExist, or Conflict with the version that is active."""
+    caller decided. Nothing is proven here: what people do goes through ``activation``.
+
+    Raises PolicyInvalid, PolicyVersion.DoesNotExist, or Conflict with the version that is active.
+    """
     version = policy.versions.get(number=number)
     read_policy(version.text)
     if not Policy.objects.filter(pk=policy.pk, active_version=expected).update(active_version=number):
@@ -103,10 +106,17 @@ def serve_version(version: PolicyVersion, until: datetime) -> None:
         row.save(update_fields=["until"])
 
 
+class NeverActive(Exception):
+    """There is no way back to a version that was never there: it must be proven as any other."""
+
+
 @transaction.atomic
 def roll_back(*, policy: Policy, to: int, expected: int | None, author: str = "") -> PolicyVersion:
-    """The text of an earlier version as a new one, active at once. Raises as ``activate``."""
+    """The text of an earlier version as a new one, active at once: it needs no proof, as it was in use. Raises
+    NeverActive, and as ``activate``."""
     old = policy.versions.get(number=to)
+    if old.activated_at is None:
+        raise NeverActive
     draft = save_draft(
         policy=policy, text=old.text, note=f"Roll back to v{to}", author=author, base=newest_number(policy)
     )

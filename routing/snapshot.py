@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from django.db.models import F
 from django.utils import timezone
@@ -12,8 +13,9 @@ from routing.canary_arm import CanaryArm, arm_of
 from routing.candidates import Candidates, Steps, candidates_of, limits_of, limits_of_all, own_candidates, owners_of
 from routing.core.canary import LIVE
 from routing.core.defaulting import with_default
-from routing.core.plan import ActivePolicy, Candidate
-from routing.core.policy import PolicyDocument, PolicyInvalid
+from routing.core.lineup import Lineup, digest_of, document_of, document_of_default
+from routing.core.plan import ActivePolicy
+from routing.core.policy import PolicyDocument, PolicyInvalid, Settings
 from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, stored_credentials
 from routing.default_policy import default_settings
@@ -27,6 +29,7 @@ from tenants.auth import Caller, Callers, load_callers, may
 from tenants.core.limits import Limit
 
 log = logging.getLogger("relay.snapshot")
+Arm = TypeVar("Arm", CanaryArm, ShadowArm)
 
 
 class ModelNotFound(Exception):
@@ -69,7 +72,7 @@ class RouteEntry:
     canary: CanaryArm | None = None
     shadow: ShadowArm | None = None
 
-    def candidates_for(self, caller: Caller, serves: str) -> tuple[Candidate, ...] | None:
+    def candidates_for(self, caller: Caller, serves: str) -> Lineup | None:
         """None: nobody here serves that."""
         return self.own.get(caller.tenant_id, self.candidates).get(serves)
 
@@ -86,6 +89,8 @@ class Snapshot:
     zones: tuple[str, ...] = ("UTC",)  # time zones that policies name
     limited: bool = False  # whether there is any limit at all
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)  # of each deployment that has some
+    default: str = ""  # the digest of what the default strategy says; empty: there is none
+    contexts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what traces name by its digest
 
     def route(self, caller: Caller, model: str) -> tuple[RouteEntry, ActivePolicy]:
         """The tenant's own route and policy stand before the platform's of the same name. Raises ModelNotFound."""
@@ -147,9 +152,12 @@ def load() -> Snapshot:
     """Reads every configuration row (ORM; runs on a thread, never on the event loop)."""
     deployments = {row.pk: row for row in Deployment.objects.select_related("provider").prefetch_related("limits")}
     stored = stored_credentials()
-    policies = _policies()
-    routes = _routes(deployments, stored)
-    proven = _proven()
+    default = default_settings()
+    policies = _policies(default)
+    routes = _routes(deployments, stored, default)
+    proven = _proven(default)
+    contexts = _contexts(routes)
+    said = {} if default is None else document_of_default(default)
     arms = [arm for entry in routes for arm in (entry.canary, entry.shadow) if arm is not None]
     tried = [arm.policy for arm in arms if arm.policy is not None]
     documents = [policy.document for policy in (*policies.values(), *proven.values(), *tried)]
@@ -169,10 +177,24 @@ def load() -> Snapshot:
         zones=tuple(sorted({"UTC"} | {item.timezone for item in hours})),
         limited=any(limits_of_all()),
         limits={row.slug: limits for row in deployments.values() if (limits := limits_of(row))},
+        default=digest_of(said) if said else "",
+        contexts=contexts | ({digest_of(said): said} if said else {}),
     )
 
 
-def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[RouteEntry]:
+def _contexts(routes: Iterable[RouteEntry]) -> dict[str, Mapping[str, Any]]:
+    """The documents of all candidates that a request may be planned with."""
+    found = [entry for route in routes for entry in (route, route.canary) if entry is not None]
+    lineups = {
+        one.digest: one
+        for entry in found
+        for candidates in (entry.candidates, *entry.own.values())
+        for one in candidates.values()
+    }
+    return {digest: document_of(one.candidates) for digest, one in lineups.items()}
+
+
+def _routes(deployments: Mapping[int, Deployment], stored: Stored, default: Settings | None) -> list[RouteEntry]:
     """An alias has the policy, candidates, split, canary and shadow of its target, and is left out with it."""
     related = ("route", "deployment__provider", "policy_version__policy")
     canaries = {row.route_id: row for row in Canary.objects.filter(state__in=LIVE).select_related(*related)}
@@ -187,6 +209,8 @@ def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[Route
         if target is None or target.alias_of_id is not None or target.tenant_id not in (None, row.tenant_id):
             continue
         steps, canary, shadow = _steps(target, deployments), canaries.get(target.pk), shadows.get(target.pk)
+        arm = arm_of(canary, steps, deployments, stored, row.tenant_id) if canary else None
+        copied = shadow_arm_of(shadow, steps, deployments, stored, row.tenant_id) if shadow else None
         entries.append(
             RouteEntry(
                 name=row.name,
@@ -199,11 +223,17 @@ def _routes(deployments: Mapping[int, Deployment], stored: Stored) -> list[Route
                 sticky=target.sticky,
                 shares=_shares(target, steps),
                 own=own_candidates(steps, stored) if row.tenant_id is None else {},
-                canary=arm_of(canary, steps, deployments, stored, row.tenant_id) if canary else None,
-                shadow=shadow_arm_of(shadow, steps, deployments, stored, row.tenant_id) if shadow else None,
+                canary=_with_policy(arm, canary, default) if arm and canary else None,
+                shadow=_with_policy(copied, shadow, default) if copied and shadow else None,
             )
         )
     return entries
+
+
+def _with_policy(arm: Arm, row: Canary | Shadow, default: Settings | None) -> Arm:
+    """The arm with the version that it tries, if it tries one, as that will be once it is active."""
+    version = row.policy_version
+    return arm if version is None else replace(arm, policy=_active(version, default))
 
 
 def _steps(route: Route, deployments: Mapping[int, Deployment]) -> Steps:
@@ -219,27 +249,32 @@ def _shares(route: Route, steps: Steps) -> dict[str, int]:
     return {slug: share for slug, share in shares.items() if share is not None}
 
 
-def _policies() -> dict[tuple[int | None, str], ActivePolicy]:
+def _policies(default: Settings | None) -> dict[tuple[int | None, str], ActivePolicy]:
     active = PolicyVersion.objects.filter(number=F("policy__active_version")).select_related("policy")
-    return {(policy.tenant_id, policy.slug): value for policy, value in _read(active)}
+    return {(policy.tenant_id, policy.slug): value for policy, value in _read(active, default)}
 
 
-def _proven() -> dict[tuple[int | None, str], ActivePolicy]:
+def _proven(default: Settings | None) -> dict[tuple[int | None, str], ActivePolicy]:
     served = PolicyVersion.objects.filter(served__until__gt=timezone.now()).select_related("policy")
-    return {(policy.tenant_id, f"{value.slug}@{value.version}"): value for policy, value in _read(served)}
+    return {(policy.tenant_id, f"{value.slug}@{value.version}"): value for policy, value in _read(served, default)}
 
 
-def _read(versions: Iterable[PolicyVersion]) -> Iterator[tuple[Policy, ActivePolicy]]:
-    default = default_settings()
+def _read(versions: Iterable[PolicyVersion], default: Settings | None) -> Iterator[tuple[Policy, ActivePolicy]]:
     for version in versions:
         policy = version.policy
         try:
-            document = _document(version.text)
+            active = _active(version, default)
         except PolicyInvalid as error:  # an unfinished draft, or SQL by hand: the other policies must stay in force
             log.error("policy %s v%s is not valid and is not used: %s", policy.slug, version.number, error)
             continue
-        document = with_default(document, default) if default else document
-        yield policy, ActivePolicy(policy.slug, version.number, document)
+        yield policy, active
+
+
+def _active(version: PolicyVersion, default: Settings | None) -> ActivePolicy:
+    """Raises PolicyInvalid."""
+    policy, document = version.policy, _document(version.text)
+    document = with_default(document, default) if default else document
+    return ActivePolicy(policy.slug, version.number, document, own=policy.tenant_id is not None)
 
 
 @lru_cache(maxsize=2048)

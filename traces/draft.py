@@ -61,6 +61,7 @@ class TraceDraft:
     request_json: Any = None
     response_json: Any = None
     plan_json: Mapping[str, Any] | None = None
+    inputs_json: dict[str, Any] | None = None
     decision_trace_json: list[Any] = field(default_factory=list)
     cache_json: Mapping[str, Any] | None = None
     scheduler_json: Mapping[str, Any] | None = None

@@ -78,6 +78,7 @@ class Trace(models.Model):
     request_json = models.JSONField(null=True)  # the client's body; null if the tenant keeps metadata only
     response_json = models.JSONField(null=True)  # a chat.completion (streams are put together), or the error body
     plan_json = models.JSONField(null=True)
+    inputs_json = models.JSONField(null=True)  # what the plan was made of besides what it holds itself
     decision_trace_json = models.JSONField(default=list)  # [{step, outcome, why}] and the candidates' verdicts
     cache_json = models.JSONField(null=True)
     scheduler_json = models.JSONField(null=True)

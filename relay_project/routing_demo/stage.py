@@ -20,6 +20,7 @@ from django.conf import settings
 from relay_project.routing_demo.scenarios import AUTO, Scenario
 from routing.catalogue import DEPLOYMENTS, PROVIDERS, ROUTES, DeploymentSeed
 from routing.core.candidate import Candidate
+from routing.core.lineup import lineup_of
 from routing.core.plan import ActivePolicy
 from routing.documents import read_policy
 from routing.providers.base import Target
@@ -95,7 +96,7 @@ def _snapshot(policy: str) -> Snapshot:
     seeds = {seed.slug: seed for seed in DEPLOYMENTS}
     route = next(seed for seed in ROUTES if seed.name == "auto")
     run = secrets.token_hex(4)
-    candidates = {"chat": tuple(_candidate(seeds[slug], run) for slug in route.candidates)}
+    candidates = {"chat": lineup_of([_candidate(seeds[slug], run) for slug in route.candidates])}
     text = POLICY_FILES[policy].read_text() if policy in POLICY_FILES else IN_ORDER
     document = read_policy(text)
     without_cache = replace(document.defaults, cache=replace(document.defaults.cache, exact=False, semantic=False))
@@ -104,7 +105,7 @@ def _snapshot(policy: str) -> Snapshot:
         policies={(None, policy): ActivePolicy(policy, 1, replace(document, defaults=without_cache))},
         targets={(None, slug): _target(seeds[slug]) for slug in route.candidates},
         limited=True,
-        limits={item.deployment: item.limits for item in candidates["chat"] if item.limits},
+        limits={item.deployment: item.limits for item in candidates["chat"].candidates if item.limits},
     )
 
 

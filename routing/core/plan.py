@@ -85,23 +85,32 @@ class ExecutionPlan:
 
 @dataclass(frozen=True, slots=True)
 class ActivePolicy:
-    """``by_rule``: the settings under each rule, put together once and not for every request."""
+    """``own``: a tenant's, not the platform's. ``strategy_named``: the client's, in the place of its own.
+
+    ``by_rule``, the settings under each rule, and ``zones``, the time zones of its hours but for UTC, are put together
+    once and not for every request.
+    """
 
     slug: str
     version: int
     document: PolicyDocument
+    own: bool = False
+    strategy_named: str = ""
     by_rule: tuple[Settings, ...] = field(init=False, repr=False, compare=False)
+    zones: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        settings = tuple(apply(self.document.defaults, rule.then) for rule in self.document.rules)
-        object.__setattr__(self, "by_rule", settings)
+        rules = self.document.rules
+        zones = {rule.when.hours.timezone for rule in rules if rule.when.hours} - {"UTC"}
+        object.__setattr__(self, "by_rule", tuple(apply(self.document.defaults, rule.then) for rule in rules))
+        object.__setattr__(self, "zones", tuple(sorted(zones)))
 
     def with_strategy(self, strategy: str) -> "ActivePolicy":
         """The same policy, whose candidates are ordered in another way whatever rule matches."""
         document = self.document
         rules = tuple(replace(rule, then={**rule.then, "strategy": strategy}) for rule in document.rules)
         defaults = replace(document.defaults, strategy=strategy)
-        return ActivePolicy(self.slug, self.version, replace(document, defaults=defaults, rules=rules))
+        return replace(self, document=replace(document, defaults=defaults, rules=rules), strategy_named=strategy)
 
 
 def make_plan(

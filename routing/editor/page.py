@@ -22,6 +22,7 @@ VERSIONS_SHOWN = 50
 class Rights:
     save: bool
     activate: bool
+    override: bool  # activate what its replay calls worse
     attempt: bool  # "try it"
 
 
@@ -49,6 +50,7 @@ def rights(request: HttpRequest, policy: Policy) -> Rights:
     return Rights(
         save=staff or (own and may(request, Role.EDITOR)),
         activate=staff or (own and may(request, Role.ADMIN)),
+        override=staff or (own and may(request, Role.OWNER)),
         attempt=may(request, Role.EDITOR),
     )
 

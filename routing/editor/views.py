@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 
-from routing import services
+from routing import activation, services
 from routing.core.policy import PolicyInvalid
 from routing.core.policy_reference import REFERENCE, STRATEGIES_IN_WORDS
 from routing.documents import problems_of
@@ -99,7 +99,7 @@ def _undo(request: HttpRequest, policy: Policy) -> int | None:
     number = request.GET.get("undo", "")
     if not number.isdecimal() or len(number) > 9 or int(number) == policy.active_version:
         return None
-    return int(number) if policy.versions.filter(number=int(number)).exists() else None
+    return int(number) if policy.versions.filter(number=int(number), activated_at__isnull=False).exists() else None
 
 
 def check(admin: Admin, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -152,16 +152,17 @@ def _confirm(admin: Admin, request: HttpRequest, policy: Policy, *, roll_back: b
     version = page.version_of(policy, (request.POST or request.GET).get("version"))
     if request.method == "POST":
         return _go_live(admin, request, policy, version, roll_back=roll_back)
-    active = page.live_version(policy)
+    active, problems = page.live_version(policy), problems_of(version.text)
     context = {
         **admin.admin_site.each_context(request),
         **page.frame(request, policy),
         "title": f"Policy {policy.slug}",
         "version": version,
+        "replay": None if roll_back or problems else activation.replay(version),
         "active": active,
         "roll_back": roll_back,
         "next_number": services.newest_number(policy) + 1,
-        "problems": problems_of(version.text),
+        "problems": problems,
         "changes": page.changes(
             (page.label(policy, active), active.text if active else ""), (f"v{version.number}", version.text)
         ),
@@ -179,8 +180,20 @@ def _go_live(
             author = request.user.get_username()
             live = services.roll_back(policy=policy, to=version.number, expected=expected, author=author)
         else:
-            note = request.POST.get("note", "").replace("\x00", "")
-            live = services.activate(policy=policy, number=version.number, expected=expected, note=note)
+            live, _ = activation.activate_proven(
+                policy=policy,
+                number=version.number,
+                expected=expected,
+                note=_text(request, "note"),
+                by=request.user.get_username(),
+                override=_text(request, "override") if page.rights(request, policy).override else "",
+            )
+    except activation.NotProven as error:
+        messages.error(request, f"Nothing was changed: v{version.number} is worse in its replay. {error}")
+        return HttpResponseRedirect(page.address(request, policy, "activate", version=version.number))
+    except services.NeverActive:
+        messages.error(request, f"Nothing was changed: v{version.number} was never active; activate it instead.")
+        return HttpResponseRedirect(page.address(request, policy, version=version.number))
     except services.Conflict:
         messages.error(request, "Nothing was changed: meanwhile somebody else activated another version. Look again.")
         return HttpResponseRedirect(page.address(request, policy, version=version.number))
@@ -190,6 +203,10 @@ def _go_live(
     admin.log_change(request, policy, f"Activated v{live.number}.")
     query = {"version": live.number, "undo": expected} if expected else {"version": live.number}
     return HttpResponseRedirect(page.address(request, policy, "change", **query))
+
+
+def _text(request: HttpRequest, name: str) -> str:
+    return request.POST.get(name, "").replace("\x00", "").strip()
 
 
 def _number(request: HttpRequest, name: str) -> int:

@@ -3,6 +3,7 @@
 from routing.models.canaries import Canary, CanaryCall, CanaryEvidence, CanaryTransition
 from routing.models.deployments import Deployment, DeploymentLimit
 from routing.models.policies import Policy, PolicyVersion, ServedVersion
+from routing.models.proofs import DecisionContext, Proof
 from routing.models.providers import ACCOUNT_ID, CREDENTIAL_ENV, Credential, Provider
 from routing.models.routes import RESERVED_PATHS, Route, RouteCandidate
 from routing.models.shadows import Shadow, ShadowSum
@@ -16,10 +17,12 @@ __all__ = [
     "CanaryEvidence",
     "CanaryTransition",
     "Credential",
+    "DecisionContext",
     "Deployment",
     "DeploymentLimit",
     "Policy",
     "PolicyVersion",
+    "Proof",
     "Provider",
     "Route",
     "RouteCandidate",

@@ -9,7 +9,6 @@ from routing.core.candidate import Candidate
 from routing.core.plan import ActivePolicy
 from routing.core.split import draw_of
 from routing.credentials import Stored
-from routing.documents import read_policy
 from routing.models import Deployment, Shadow
 
 SERVES = Deployment.Serves.CHAT
@@ -31,9 +30,9 @@ class ShadowArm:
     similarity: bool
     until: float | None  # epoch seconds
     deployment: Candidate | None
-    policy: ActivePolicy | None
     candidates: tuple[Candidate, ...]
     without: frozenset[int]
+    policy: ActivePolicy | None = None
 
     def wants(self, tenant_id: int, trace: str, now: float) -> bool:
         """Whether it gets a copy of the request with this trace, by a draw of the shadow's own."""
@@ -58,10 +57,12 @@ def problem_with(shadow: Shadow, stored: Stored) -> str:
 def shadow_arm_of(
     shadow: Shadow, steps: Steps, deployments: Mapping[int, Deployment], stored: Stored, tenant_id: int | None
 ) -> ShadowArm | None:
-    """None where the candidate cannot be asked. ``steps`` and ``tenant_id`` as ``canary_arm.arm_of`` has them."""
+    """None where the candidate cannot be asked. ``steps`` and ``tenant_id`` as ``canary_arm.arm_of`` has them; and as
+    there, the snapshot puts in a policy."""
     if problem_with(shadow, stored):
         return None
     version, route = shadow.policy_version, shadow.route
+    lineup = candidates_of(steps, stored, tenant_id).get(SERVES) if version is not None else None
     tried = None if shadow.deployment_id is None else deployments[shadow.deployment_id]
     asked = [row for row, _ in steps] + ([tried] if tried is not None else [])
     owners = (owner for row in asked for owner in owners_of(row.provider_id, stored))
@@ -74,9 +75,6 @@ def shadow_arm_of(
         similarity=shadow.similarity,
         until=shadow.until.timestamp() if shadow.until is not None else None,
         deployment=candidate_of(tried, tenant_id=tenant_id, stored=stored) if tried is not None else None,
-        policy=None
-        if version is None
-        else ActivePolicy(version.policy.slug, version.number, read_policy(version.text)),
-        candidates=candidates_of(steps, stored, tenant_id).get(SERVES, ()) if version is not None else (),
+        candidates=lineup.candidates if lineup is not None else (),
         without=frozenset(owners) if route.tenant_id is None else frozenset(),
     )

@@ -59,7 +59,7 @@ def test_what_is_hosted_waits_for_its_credential_and_the_rest_is_ready(
     monkeypatch.setenv("GROQ_API_KEY", "gsk-1")
     caller = Caller(1, "nobody", "nobody", "id", "name", keep_content=True)
     route, _ = snapshot.load().route(caller, "auto")
-    assert [(item.deployment, item.unavailable) for item in route.candidates["chat"]] == [
+    assert [(item.deployment, item.unavailable) for item in route.candidates["chat"].candidates] == [
         ("openrouter-deepseek-r1", "It needs a credential: store one or set OPENROUTER_API_KEY."),
         ("groq-llama-3-3-70b", ""),
         ("cloudflare-llama-3-1-8b", "Its address needs your account in place of ACCOUNT_ID."),

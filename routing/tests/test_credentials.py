@@ -53,7 +53,9 @@ def seen_by(tenant: Tenant, route: Route) -> tuple[Any, Target]:
     """The route's only candidate as a request of this tenant finds it, and where it would be sent."""
     loaded: Snapshot = snapshot.load()
     entry: RouteEntry = loaded.route(caller(tenant), route.name)[0]
-    (candidate,) = entry.candidates_for(caller(tenant), "chat") or ()
+    lineup = entry.candidates_for(caller(tenant), "chat")
+    assert lineup is not None
+    (candidate,) = lineup.candidates
     return candidate, loaded.target(caller(tenant), candidate.deployment)
 
 

@@ -72,8 +72,8 @@ def test_a_policy_is_broken_repaired_saved_and_activated(page: Any, policy: Poli
     policy.refresh_from_db()
     assert policy.active_version == 2
 
-    page.get_by_role("button", name="Undo: activate v1 again").click()
-    page.get_by_text("Live traffic uses v1").wait_for()
+    page.get_by_role("button", name="Undo: back to v1").click()
+    page.get_by_text("Live traffic uses v3").wait_for()
 
 
 def test_tab_indents_and_escape_lets_it_leave(page: Any, policy: Policy) -> None:

@@ -104,7 +104,7 @@ def test_activation_shows_the_difference_then_goes_live(sign_in: SignIn, policy:
     done = client.post(at(policy, "activate"), {"version": "2", "expected": "1", "note": "Approved"})
     assert live(policy) == 2 and policy.versions.get(number=2).note == "Approved"
     undone = html(client.get(done["Location"]))
-    assert "Undo: activate v1 again" in undone
+    assert "Undo: back to v1" in undone
 
 
 def test_a_broken_draft_is_saved_but_never_activated(sign_in: SignIn, policy: Policy) -> None:
@@ -129,9 +129,14 @@ def test_a_roll_back_is_a_new_version_with_the_old_text_and_can_be_undone(sign_i
     assert "becomes <b>v3</b>" in html(client.get(at(policy, "rollback", version=1)))
     done = client.post(at(policy, "rollback"), {"version": "1", "expected": "2"})
     assert live(policy) == 3 and policy.versions.get(number=3).text == TEXT
-    assert "activate v2 again" in html(client.get(done["Location"]))
-    client.post(at(policy, "activate"), {"version": "2", "expected": "3"})
-    assert live(policy) == 2
+    assert "Undo: back to v2" in html(client.get(done["Location"]))
+    client.post(at(policy, "rollback"), {"version": "2", "expected": "3"})
+    assert live(policy) == 4 and policy.versions.get(number=4).text == policy.versions.get(number=2).text
+
+
+def test_there_is_no_way_back_to_what_was_never_active(sign_in: SignIn, policy: Policy) -> None:
+    page = html(sign_in(Role.OWNER).post(at(policy, "rollback"), {"version": "2", "expected": "1"}, follow=True))
+    assert "v2 was never active" in page and live(policy) == 1
 
 
 def test_any_two_versions_compare(sign_in: SignIn, policy: Policy) -> None:

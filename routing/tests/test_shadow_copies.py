@@ -28,7 +28,7 @@ def shadow(tenant_a: Tenant) -> Shadow:
 
 
 def _arm(shadow: Shadow) -> ShadowArm:
-    return ShadowArm(shadow.pk, "acme/chat", 100, 10**6, 4, False, None, None, None, (), frozenset())
+    return ShadowArm(shadow.pk, "acme/chat", 100, 10**6, 4, False, None, None, (), frozenset())
 
 
 @pytest.fixture

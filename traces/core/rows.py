@@ -144,6 +144,7 @@ COLUMNS = (
     Column("request_json", _json),
     Column("response_json", _json),
     Column("plan_json", _json),
+    Column("inputs_json", _json),
     Column("decision_trace_json", _json, ()),
     Column("cache_json", _json),
     Column("scheduler_json", _json),

@@ -8,9 +8,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
+from routing.activation import NotProven, activate_proven
 from routing.core.policy import PolicyInvalid
 from routing.documents import problems_of
 from routing.management.lookup import tenant_named
+from routing.models import PolicyVersion
 from routing.services import Conflict, import_policy
 
 
@@ -24,6 +26,7 @@ class Command(BaseCommand):
             "--slug", default="", help="the policy's name (default: the file's, policy.demo.yaml is demo)"
         )
         parser.add_argument("--activate", action="store_true", help="live traffic uses it within a second")
+        parser.add_argument("--override", default="", help="why to activate it though its replay is worse")
         parser.add_argument("--note", default="", help="what and why")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,7 +37,6 @@ class Command(BaseCommand):
                 tenant=tenant,
                 slug=slug,
                 text=text,
-                activated=options["activate"],
                 note=options["note"],
                 author="command line",
             )
@@ -50,7 +52,29 @@ class Command(BaseCommand):
         except Conflict as error:
             raise CommandError(f"Nothing was saved. {error} Run it again.") from error
         state = "saved" if is_new else "is the newest already"
+        if options["activate"] and version.policy.active_version != version.number:
+            self.activate(version, options)
         self.stdout.write(f"✓ Policy {slug} v{version.number} {state}{' and active' if options['activate'] else ''}")
+
+    def activate(self, version: PolicyVersion, options: dict[str, Any]) -> None:
+        policy, said = version.policy, f"v{version.number} is saved but not active."
+        try:
+            _, proof = activate_proven(
+                policy=policy,
+                number=version.number,
+                expected=policy.active_version,
+                note=options["note"],
+                by="command line",
+                override=options["override"],
+            )
+        except NotProven as error:
+            raise CommandError(
+                f"{said} It is worse in its replay: {error} `--override REASON` activates it all the same."
+            ) from error
+        except Conflict as error:
+            raise CommandError(f"{said} {error} Run it again.") from error
+        replayed = f"{proof.sample} requests replayed: " if proof.sample else ""
+        self.stdout.write(f"{replayed}{proof.get_verdict_display()}. {proof.report['why']}")
 
 
 def slug_of(file: str) -> str:
