@@ -41,14 +41,14 @@ class Unreachable(Exception):
     """Relay could not be asked; the message says why."""
 
 
-def execute(tenant: Tenant, run_id: int, *, url: str = "") -> bool:
-    """False: another worker has it, or it is over."""
+def execute(tenant: Tenant, run_id: int, *, url: str = "", patience_s: float = ARRIVAL_S) -> bool:
+    """False: another worker has it, or it is over. ``patience_s``: how long Relay may take to answer at all."""
     worker = str(uuid4())
     with tenant_context(tenant):
         run = runs.claim(run_id, worker)
     if run is None:
         return False
-    asyncio.run(_carried(Carrying(tenant, run, worker), url or settings.RELAY_EVAL_URL))
+    asyncio.run(_carried(Carrying(tenant, run, worker, patience_s), url or settings.RELAY_EVAL_URL))
     return True
 
 
@@ -90,8 +90,8 @@ async def _leave(carrying: "Carrying") -> None:
 class Carrying:
     """A run in the hands of one worker."""
 
-    def __init__(self, tenant: Tenant, run: Run, worker: str) -> None:
-        self.tenant, self.run, self.worker = tenant, run, worker
+    def __init__(self, tenant: Tenant, run: Run, worker: str, patience_s: float) -> None:
+        self.tenant, self.run, self.worker, self._patience_s = tenant, run, worker, patience_s
         self._open: deque[tuple[int, int]] = deque()
         self._next: deque[Question] = deque()
         self._reading = asyncio.Lock()
@@ -161,12 +161,15 @@ class Carrying:
         do not give, comes ahead of the key. Raises Unreachable."""
         why = ""
         async with httpx.AsyncClient(timeout=5) as client:
-            for _ in range(int(ARRIVAL_S / 0.2)):
+            for _ in range(max(1, int(self._patience_s / 0.2))):
                 try:
                     reply = await client.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {key}"})
                     if reply.status_code < 400:
                         return
                     why = f"it answers {reply.status_code}"
+                except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+                    why = "that is no address"
+                    break
                 except httpx.HTTPError as error:
                     why = type(error).__name__
                 await asyncio.sleep(0.2)

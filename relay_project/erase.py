@@ -44,6 +44,17 @@ WHERE jsonb_typeof(cache_json) = 'object' AND cache_json->>'question' IS NOT NUL
 COPIED = """
 UPDATE {pairs} SET answer = '' WHERE answer <> '' AND {which}
 """
+# Rows of data sets that were mined from these traces, and what was answered to them.
+MINED = (
+    """
+UPDATE {schema}.evals_result SET answer = '', error = '', remarks = '{{}}', judging = '{{}}' WHERE item_id IN (
+  SELECT id FROM {schema}.evals_item WHERE trace_id IN (SELECT id FROM {traces} WHERE {which}))
+""",
+    """
+UPDATE {schema}.evals_item SET reference = '', body = '{{"messages": [{{"role": "user", "content": "[erased]"}}]}}'
+WHERE trace_id IN (SELECT id FROM {traces} WHERE {which})
+""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,9 @@ def erase_content(*, tenant: Tenant, content: Content) -> Erased:
         stored, blanked = cursor.rowcount, 0
         cursor.execute(sql.SQL(COPIED).format(pairs=_pairs(tenant), which=content.pairs(traces)))
         cursor.execute(sql.SQL(QUOTES).format(traces=traces, which=content.traces()))
+        for mined in MINED:
+            schema = sql.Identifier(tenant.schema_name)
+            cursor.execute(sql.SQL(mined).format(schema=schema, traces=traces, which=content.traces()))
         for part in partitions(tenant.schema_name):
             table = sql.Identifier(tenant.schema_name, part.name)
             cursor.execute(sql.SQL(BLANK).format(part=table, which=content.traces()))

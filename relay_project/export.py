@@ -52,6 +52,11 @@ OF_SCHEMA = {
         "id, created_at, expires_at, question, answer, source_trace, policy, policy_version, deployment, model, hits,"
         " last_hit_at",
     ),
+    "dataset": ("evals_dataset", "*"),
+    "dataset_version": ("evals_datasetversion", "*"),
+    "dataset_item": ("evals_item", "*"),
+    "eval_run": ("evals_run", "*"),
+    "eval_result": ("evals_result", "*"),
 }
 
 
@@ -61,7 +66,7 @@ def record_export(tenant: Tenant) -> None:
 
 
 async def export_lines(tenant: Tenant) -> AsyncIterator[bytes]:
-    """Pieces of whole lines: configuration, traces, hourly usage, stored answers.
+    """Pieces of whole lines: configuration, traces, hourly usage, stored answers, evals.
 
     Raises psycopg.Error and redis.RedisError; what came until then is not the whole.
     """

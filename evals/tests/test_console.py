@@ -13,6 +13,7 @@ from django_tenants.utils import tenant_context
 from conftest import SignIn, unique
 from evals import runs
 from evals.asking import Answer, Question
+from evals.core.rows import MOST_BYTES
 from evals.models import Dataset, DatasetVersion, Result, Run
 from evals.tests.rows import again, make_run, make_version
 from routing.models import Deployment, Provider, Route
@@ -179,12 +180,11 @@ def test_a_file_becomes_a_version_once(sign_in: SignIn, tenant_a: Tenant) -> Non
     assert viewer.get(NEW).status_code == 404
 
 
-def test_a_file_that_is_too_large_is_refused(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evals.console.forms.MOST_BYTES", 1024 * 1024)
-    file = io.BytesIO(b"x" * (1024 * 1024 + 1))
+def test_a_file_that_is_too_large_is_refused(sign_in: SignIn) -> None:
+    file = io.BytesIO(b"x" * (MOST_BYTES + 1))
     file.name = "large.jsonl"
     fields = {"action": "upload", "upload-name": unique("large"), "upload-file": file}
-    assert "larger than 1 MB" in sign_in(Role.EDITOR).post(NEW, fields).content.decode()
+    assert "larger than 32 MB" in sign_in(Role.EDITOR).post(NEW, fields).content.decode()
 
 
 def test_traces_are_mined_once_each_and_redacted(sign_in: SignIn, tenant_a: Tenant) -> None:

@@ -180,10 +180,9 @@ def test_a_spent_quota_is_told_at_once(stage: Stage) -> None:
     assert [one.outcome for one in found] == ["ok", "limited", "limited"]
 
 
-def test_a_relay_that_is_not_there(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evals.executing.ARRIVAL_S", 0.4)
+def test_a_relay_that_is_not_there(stage: Stage) -> None:
     run = make_run(stage.tenant, make_version(stage.tenant), stage.route(says("answer")))
-    assert execute(stage.tenant, run.pk, url="http://127.0.0.1:9")
+    assert execute(stage.tenant, run.pk, url="http://127.0.0.1:9", patience_s=0.4)
     run = again(stage.tenant, run)
     assert run.state == Run.State.FAILED and "RELAY_EVAL_URL" in run.error
 
