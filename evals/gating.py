@@ -1,11 +1,38 @@
-"""Gates as rows: the default one, and what a gate says of two runs."""
+"""Gates as rows, and what a gate says of two runs. All of it in the tenant's schema that is set."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from django.db.models import F
 
 from evals.core import gate as core
 from evals.core.gate import Decision, Rule
-from evals.core.metrics import Answered
-from evals.models import GateRule
+from evals.core.gate_words import Row, rows_of, verdict_sentence
+from evals.core.metrics import SIMILARITY, Answered
+from evals.models import Comparison, Gate, GateRule, Item, Run
+
+DEFAULT = "default"
+FIGURES = (
+    *("item_id", "repetition", "outcome", "latency_ms", "ttft_ms", "tokens_in", "tokens_out", "cost_microusd"),
+    *("cache", "scores", "item__category"),
+)
+
+
+class NotComparable(Exception):
+    """Says why, in a sentence for whoever asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a gate said, now or when it was kept."""
+
+    gate: str
+    verdict: core.Verdict
+    rows: tuple[Row, ...]
+
+    @property
+    def sentence(self) -> str:
+        return verdict_sentence(self.verdict, self.rows)
 
 
 def decide(
@@ -21,3 +48,71 @@ def decide(
 
 def rule_of(row: GateRule) -> Rule:
     return Rule(row.metric, row.direction, row.measure, row.bound, row.min_pairs)  # type: ignore[arg-type]
+
+
+def check_comparable(baseline: Run, candidate: Run) -> None:
+    """Raises NotComparable: a verdict on different prompts, or on half a run, would be about something else."""
+    if baseline.pk == candidate.pk:
+        raise NotComparable("A run cannot be compared with itself: choose two.")
+    if baseline.version_id != candidate.version_id:
+        raise NotComparable(
+            f"Run {baseline.pk} is of {baseline.version}, run {candidate.pk} of {candidate.version}: both must be of"
+            " the same dataset version. Run the baseline again on the candidate’s."
+        )
+    for run in (baseline, candidate):
+        if run.state != Run.State.DONE:
+            raise NotComparable(f"Run {run.pk} ({run.name}) is not finished: {run.get_state_display().lower()}.")
+
+
+def ask(gate: Gate, baseline: Run, candidate: Run) -> Verdict:
+    """What the gate says now. Raises NotComparable."""
+    check_comparable(baseline, candidate)
+    before, after = answered_of(baseline, yardstick=True), answered_of(candidate)
+    if not {(one.item, one.repetition) for one in before} & {(one.item, one.repetition) for one in after}:
+        raise NotComparable("The two runs have no prompt in common.")
+    decision = decide(gate.rules.all(), before, after, confidence=gate.confidence)
+    return Verdict(gate.slug, decision.verdict, rows_of(decision))
+
+
+def keep(verdict: Verdict, baseline: Run, candidate: Run, *, by: str) -> Comparison:
+    return Comparison.objects.create(
+        gate=verdict.gate,
+        baseline=baseline,
+        candidate=candidate,
+        verdict=verdict.verdict,
+        table=[asdict(row) for row in verdict.rows],
+        created_by=by[:150],
+    )
+
+
+def kept(comparison: Comparison) -> Verdict:
+    rows = tuple(Row(**row) for row in comparison.table)
+    return Verdict(comparison.gate, comparison.verdict, rows)  # type: ignore[arg-type]
+
+
+def answered_of(run: Run, *, yardstick: bool = False) -> list[Answered]:
+    """The run's results. ``yardstick``: where there is no reference, the candidate's answers are compared with this
+    run's, which therefore count as wholly alike; else "97 % of the baseline's similarity" would be 97 % of nothing."""
+    results = [Answered(*values) for values in run.results.values_list(*FIGURES)]
+    if not yardstick:
+        return results
+    open_items = set(Item.objects.filter(version=run.version_id, reference="").values_list("pk", flat=True))
+    return [
+        one._replace(scores={SIMILARITY: 1.0, **one.scores}) if one.answered and one.item in open_items else one
+        for one in results
+    ]
+
+
+def newest_pair(policy: str) -> tuple[Run, Run]:
+    """The newest finished candidate of a policy, and the baseline that it was run against. Raises NotComparable."""
+    done = Run.objects.filter(policy=policy, state=Run.State.DONE, baseline__isnull=False)
+    candidate = done.select_related("baseline__version__dataset", "version__dataset").order_by(
+        F("finished_at").desc(nulls_last=True), "-pk"
+    )
+    found = candidate.first()
+    if found is None or found.baseline is None:
+        raise NotComparable(
+            f"The policy {policy} has no finished candidate with a baseline: manage.py eval_baseline, then"
+            " eval_candidate."
+        )
+    return found.baseline, found

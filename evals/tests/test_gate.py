@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.core.gate import Decision, Rule, decide, verdict_of
@@ -57,10 +57,10 @@ def verdicts(decision: Decision) -> dict[str, str]:
 
 
 def test_twenty_runs_of_the_unchanged_policy_never_fail() -> None:
-    baseline = run(1, 300)
-    decisions = [decide(RULES, baseline, run(seed, 300)) for seed in range(2, 22)]
+    baseline = run(1, 200)
+    decisions = [decide(RULES, baseline, run(seed, 200)) for seed in range(2, 22)]
     assert {decision.verdict for decision in decisions} <= {"pass", "undecided"}
-    assert sum(verdicts(decision)["p50_latency"] == "pass" for decision in decisions) >= 15
+    assert sum(verdicts(decision)["p50_latency"] == "pass" for decision in decisions) >= 12
     assert all(verdicts(decision)["cost"] == "pass" for decision in decisions)
 
 
@@ -165,6 +165,7 @@ WITH_DIRECTIONS: list[tuple[Rule, Callable[[float], Rule]]] = [
 
 
 @pytest.mark.parametrize("rule", WITH_DIRECTIONS, ids=["at most", "at least"])
+@settings(max_examples=12)
 @given(bounds=st.tuples(st.floats(0, 100), st.floats(0, 100)))
 def test_a_laxer_bound_is_never_harder_to_keep(
     rule: tuple[Rule, Callable[[float], Rule]], bounds: tuple[float, float]
