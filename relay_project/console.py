@@ -20,6 +20,8 @@ CONTROL = [
     ("routing.Policy", "Policies", "rule_settings"),
     ("routing.Route", "Routes", "alt_route"),
     ("routing.Canary", "Canaries", "science"),
+    ("evals.Comparison", "Comparisons", "compare_arrows"),
+    ("evals.Gate", "Gates", "verified"),
     ("routing.Provider", "Providers", "dns"),
     ("routing.Deployment", "Deployments", "deployed_code"),
     ("scheduling.Lane", "Lanes", "view_column"),

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from evals.core.gate import LEAST_ITEMS, Decision, Finding, Rule, Verdict
+from evals.core.bootstrap import Interval
+from evals.core.gate import LEAST_ITEMS, QUANTILES, Decision, Finding, Rule, Verdict
 from evals.core.metrics import SCORE, metric_of
 from evals.core.pairs import WRONG_HITS
 from traces.core.formats import DASH, count, duration, money, percent
@@ -112,9 +113,7 @@ def why(finding: Finding) -> str:
     rule, interval = finding.rule, finding.interval
     if interval is None:
         return _nothing(rule)
-    between = f"Between {measured(rule, interval.low)} and {measured(rule, interval.high)}"
-    if not isfinite(interval.estimate):
-        between = "The baseline’s is 0 and the candidate’s is not"
+    between = _between(rule, interval)
     if finding.verdict == "fail":
         return f"{between}: beyond what is allowed, {rule_text(rule)}."
     if finding.verdict == "pass":
@@ -128,6 +127,16 @@ def why(finding: Finding) -> str:
     if finding.more is None:
         return f"{between}: too close to {bound} to say."
     return f"{between}: {bound} lies between them. About {_many(round_up(finding.more), f'more {what}')} would decide."
+
+
+def _between(rule: Rule, interval: Interval) -> str:
+    if not isfinite(interval.estimate):
+        return "The baseline’s is 0 and the candidate’s is not"
+    low, high = measured(rule, interval.low), measured(rule, interval.high)
+    if low == high:
+        return f"{low} whichever prompts are drawn"
+    typical = rule.measure == "change" and QUANTILES.get(rule.metric) == 0.5
+    return f"In the typical pair between {low} and {high}" if typical else f"Between {low} and {high}"
 
 
 def _nothing(rule: Rule) -> str:

@@ -1,4 +1,4 @@
-"""Two finished runs of one dataset, as rows in the schema that is set: prompts of two categories, answers with words."""
+"""Two finished runs of one dataset, as rows in the schema that is set: two categories, answers with words."""
 
 import uuid
 from typing import Any
