@@ -97,7 +97,7 @@ class ComparisonAdmin(OfTenant):
     search_fields: ClassVar = ["candidate__name", "baseline__name", "candidate__policy"]
 
     class Media:
-        css: ClassVar = {"all": ["relay/evals.css"]}
+        css: ClassVar = {"all": ["relay/comparison.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

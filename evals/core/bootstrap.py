@@ -131,7 +131,8 @@ def _compared(candidate: Floats, baseline: Floats, measure: Measure) -> Floats:
     if measure == "difference":
         return candidate - baseline
     none = np.where(candidate == 0, 0.0, np.inf)  # where the baseline is nothing
-    return np.divide(candidate - baseline, baseline, out=none, where=baseline != 0)
+    with np.errstate(over="ignore"):  # of next to nothing the change is infinite, too
+        return np.divide(candidate - baseline, baseline, out=none, where=baseline != 0)
 
 
 def _ranked(values: Floats, unit: Counts, share: float) -> Callable[[Counts], Floats]:

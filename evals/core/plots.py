@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 POINTS = 200  # of a curve
 PAD = 0.08
+ROOM = 22  # of a label
 
 
 class Tick(NamedTuple):
@@ -77,7 +78,7 @@ def _steps(values: Sequence[float], scale: Callable[[float], float]) -> str:
 
 
 def _log_ticks(low: float, high: float, scale: Callable[[float], float]) -> tuple[Tick, ...]:
-    """1, 2, 5, 10, ... as far as they are ten percent apart; at least the two ends."""
+    """1, 2, 5, 10, ... where there is room for a label; else the two ends."""
     power = range(floor(log10(low)), floor(log10(high)) + 1)
     round_ones = [digit * 10.0**exponent for exponent in power for digit in (1, 2, 5)]
     return _spaced([value for value in round_ones if low <= value <= high], scale) or _ends(low, high, scale)
@@ -98,7 +99,7 @@ def _ends(low: float, high: float, scale: Callable[[float], float]) -> tuple[Tic
 def _spaced(values: Sequence[float], scale: Callable[[float], float]) -> tuple[Tick, ...]:
     kept: list[Tick] = []
     for value in values:
-        if not kept or scale(value) - kept[-1].at >= 14:
+        if not kept or scale(value) - kept[-1].at >= ROOM:
             kept.append(Tick(scale(value), value))
     return tuple(kept) if len(kept) > 1 else ()
 

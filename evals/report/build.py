@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from evals.core.gate_words import VERDICTS, Row, amount
-from evals.core.metrics import SCORE, Answered, figure, metric_names, metric_of, metric_values
+from evals.core.metrics import SCORE, Answered, figure, metric_names, metric_of, metric_values, quantile
 from evals.core.plots import Bar, Curves, Dot, Tick, curves, interval_bar, scatter
 from evals.core.wording import Part, marked
 from evals.core.worst import Change, changes
@@ -16,6 +16,7 @@ from traces.core.formats import duration
 PLOTTED = ("p50_latency", "ttft_p50", "cost", "tokens_out")  # one of each distribution
 TITLES = {"p50_latency": "Latency", "ttft_p50": "First token", "cost": "Cost", "tokens_out": "Tokens out"}
 MOST_CATEGORIES = 30
+MEDIAN = quantile(0.5)
 PAGE = 20
 LONGEST_PROMPT = 2_000  # characters of a prompt that are shown
 MARKS = {"pass": ("ok", "✓"), "fail": ("failed", "✕"), "undecided": ("warning", "?")}
@@ -34,7 +35,7 @@ class Line:
 class Plot:
     title: str
     curves: Curves
-    ticks: tuple[tuple[Tick, str], ...]
+    ticks: tuple[tuple[str, Tick], ...]
     before: str  # the median
     after: str
 
@@ -77,7 +78,7 @@ class Report:
     verdict: Verdict
     lines: tuple[Line, ...]
     plots: tuple[Plot, ...]
-    quality: str  # the score of the scatter and the categories; empty: none was scored
+    quality: str  # which score is in the scatter and the categories; empty: none was given
     dots: tuple[Dot, ...]
     heads: tuple[str, ...]
     categories: tuple[Category, ...]
@@ -110,7 +111,7 @@ def report_of(
         verdict=verdict,
         lines=tuple(_line(row) for row in verdict.rows),
         plots=_plots(before, after),
-        quality=quality,
+        quality=metric_of(quality).label if quality else "",
         dots=_dots(before, after, quality) if quality else (),
         heads=tuple(metric_of(name).label for name in _columns(quality)),
         categories=_categories(before, after, _columns(quality)),
@@ -136,10 +137,10 @@ def _plots(before: Sequence[Answered], after: Sequence[Answered]) -> tuple[Plot,
         values = metric_values(name, before), metric_values(name, after)
         drawn = curves(*values, logarithmic=metric_of(name).unit in ("ms", "microusd"))
         if drawn is not None:
-            middles = [sorted(each)[len(each) // 2] for each in values]
-            ticks = tuple((tick, amount(name, tick.value)) for tick in drawn.ticks)
+            middles = [MEDIAN(each) for each in values]
+            ticks = {amount(name, tick.value): tick for tick in drawn.ticks}  # each text once
             title = TITLES.get(name) or metric_of(name).label
-            made.append(Plot(title, drawn, ticks, amount(name, middles[0]), amount(name, middles[1])))
+            made.append(Plot(title, drawn, tuple(ticks.items()), amount(name, middles[0]), amount(name, middles[1])))
     return tuple(made)
 
 

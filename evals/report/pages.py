@@ -24,7 +24,7 @@ from tenants.models import Tenant
 from tenants.page import current_tenant, may, with_tenant
 
 IN_FILE = 100  # cases in a downloaded report
-SHEETS = ("relay/relay.css", "relay/evals.css")
+SHEETS = ("relay/relay.css", "relay/comparison.css")
 DARK = re.compile(r"^\.dark (\{[^}]*\})", re.MULTILINE)
 # What the console's theme defines and a file that stands alone does not have.
 THEME = ":root{--color-base-100:#f1f5f9;--color-base-200:#e2e8f0;--color-base-600:#475569;--color-base-900:#0f172a}"

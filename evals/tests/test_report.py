@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,3 +156,28 @@ def test_without_a_tenant_there_is_no_gate(sign_in: SignIn) -> None:
     assert staff.get("/admin/evals/gate/?tenant=all").status_code == 403
     assert staff.get(f"{COMPARE}?tenant=all&baseline=1&candidate=2").status_code == 404
     assert staff.get("/admin/evals/gate/?tenant=acme").status_code == 200
+
+
+@pytest.fixture
+def offline_page(chromium: str) -> Iterator[Any]:
+    """A browser without a network; what a page asks for from outside is noted."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser.new_context(offline=True, viewport={"width": 400, "height": 800}).new_page()
+        browser.close()
+
+
+def test_the_file_opens_alone(sign_in: SignIn, tmp_path: Path, request: Any) -> None:
+    baseline, candidate = make_pair(30, worse=5)
+    answer = sign_in("analyst").get(address(baseline, candidate, quick_gate()).replace("?", "report.html?", 1))
+    report = tmp_path / "report.html"
+    report.write_bytes(answer.content)
+    page = request.getfixturevalue("offline_page")  # after the rows: its event loop forbids queries
+    wanted: list[str] = []
+    page.on("request", lambda request: wanted.append(request.url))
+    page.goto(report.as_uri())
+    assert page.get_by_text("Fail. Worse than allowed: Similarity").is_visible()
+    assert page.locator("svg").count() >= 5 and page.get_by_text("Nobody knows").count() == 5
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert wanted == [report.as_uri()]
