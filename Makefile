@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Everything runs from .venv, which `make install` creates.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev dev demo test soak check format bench loadtest
+.PHONY: help install install-dev dev demo test soak check format bench loadtest eval_baseline eval_candidate
 ARGS ?=
 RUN := .venv/bin/python
 PRODUCTION_LIKE = RELAY_DEBUG=0 RELAY_ALLOWED_HOSTS=relay.example.com \
@@ -8,7 +8,7 @@ PRODUCTION_LIKE = RELAY_DEBUG=0 RELAY_ALLOWED_HOSTS=relay.example.com \
 	RELAY_KEY_PEPPER="$$($(RUN) -c 'import secrets; print(secrets.token_urlsafe(64))')"
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 install: ## Create .venv and install Relay with its embedded servers
 	@PYTHON="$(PYTHON)" sh relay_project/embedded/install.sh run
@@ -52,6 +52,12 @@ format: install-dev ## Format the code and fix what can be fixed safely
 
 bench: install ## Measure what a request costs (ARGS=--json for one object)
 	@$(RUN) -m relay_project.bench $(ARGS)
+
+eval_baseline: install ## Ask a data set with a policy's active version (ARGS="--policy demo --dataset mt-bench --route mock")
+	@$(RUN) manage.py eval_baseline $(ARGS)
+
+eval_candidate: install ## The same with its newest version, to compare with that baseline
+	@$(RUN) manage.py eval_candidate $(ARGS)
 
 loadtest: install .venv-load/.installed ## Locust against the running `make dev`, page on 8089 (ARGS="--headless --users 50")
 	@$(RUN) manage.py loadtest $(ARGS)

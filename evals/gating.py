@@ -10,12 +10,9 @@ from evals.core.gate import Decision, Rule
 from evals.core.gate_words import Row, rows_of, verdict_sentence
 from evals.core.metrics import SIMILARITY, Answered
 from evals.models import Comparison, Gate, GateRule, Item, Run
+from evals.runs import answered
 
 DEFAULT = "default"
-FIGURES = (
-    *("item_id", "repetition", "outcome", "latency_ms", "ttft_ms", "tokens_in", "tokens_out", "cost_microusd"),
-    *("cache", "scores", "item__category"),
-)
 
 
 class NotComparable(Exception):
@@ -67,7 +64,7 @@ def check_comparable(baseline: Run, candidate: Run) -> None:
 def ask(gate: Gate, baseline: Run, candidate: Run) -> Verdict:
     """What the gate says now. Raises NotComparable."""
     check_comparable(baseline, candidate)
-    before, after = answered_of(baseline, yardstick=True), answered_of(candidate)
+    before, after = as_yardstick(baseline, candidate), answered(candidate)
     if not {(one.item, one.repetition) for one in before} & {(one.item, one.repetition) for one in after}:
         raise NotComparable("The two runs have no prompt in common.")
     decision = decide(gate.rules.all(), before, after, confidence=gate.confidence)
@@ -90,16 +87,16 @@ def kept(comparison: Comparison) -> Verdict:
     return Verdict(comparison.gate, comparison.verdict, rows)  # type: ignore[arg-type]
 
 
-def answered_of(run: Run, *, yardstick: bool = False) -> list[Answered]:
-    """The run's results. ``yardstick``: where there is no reference, the candidate's answers are compared with this
-    run's, which therefore count as wholly alike; else "97 % of the baseline's similarity" would be 97 % of nothing."""
-    results = [Answered(*values) for values in run.results.values_list(*FIGURES)]
-    if not yardstick:
-        return results
-    open_items = set(Item.objects.filter(version=run.version_id, reference="").values_list("pk", flat=True))
+def as_yardstick(baseline: Run, candidate: Run) -> list[Answered]:
+    """The baseline's results. Where the candidate's answers were compared with them, as there is no reference, they
+    count as wholly alike; else "97 % of the baseline's similarity" would be 97 % of nothing."""
+    items = Item.objects.filter(version=baseline.version_id)
+    if not any(one.get("name") == SIMILARITY and one.get("against") == "baseline" for one in candidate.scorers):
+        items = items.filter(reference="")
+    compared = set(items.values_list("pk", flat=True))
     return [
-        one._replace(scores={SIMILARITY: 1.0, **one.scores}) if one.answered and one.item in open_items else one
-        for one in results
+        one._replace(scores={SIMILARITY: 1.0, **one.scores}) if one.answered and one.item in compared else one
+        for one in answered(baseline)
     ]
 
 

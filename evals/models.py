@@ -103,6 +103,7 @@ class Run(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     beat_at = models.DateTimeField(null=True)  # when a worker last said that it works on it
+    worker = models.CharField(max_length=36, blank=True)  # which: only its writes count
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -135,8 +136,10 @@ class Result(models.Model):
     tokens_in = models.PositiveIntegerField(null=True)
     tokens_out = models.PositiveIntegerField(null=True)
     cost_microusd = models.BigIntegerField(default=0)
+    traced = models.BooleanField(default=False)  # the figures are those of its trace, not what the client saw
     scores = models.JSONField(default=dict)  # scorer -> 0 (worst) to 1 (best); absent where it had nothing to say
     remarks = models.JSONField(default=dict)  # scorer -> a sentence about its score
+    judging = models.JSONField(default=dict)  # judge -> what it was asked, said and used, see ``judge.Judged``
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

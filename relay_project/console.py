@@ -83,7 +83,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups = [
         ("", [home]),
         ("Observe", observe),
-        ("Control", _items(request, CONTROL)),
+        ("Control", _items(request, CONTROL) + _evals(request)),
         ("Access", _items(request, ACCESS) + _data(request)),
     ]
     return [
@@ -91,6 +91,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         for title, items in groups
         if items
     ]
+
+
+def _evals(request: HttpRequest) -> list[dict[str, Any]]:
+    """Rows of a tenant's schema have no page of the admin's own."""
+    if not current_tenant(request) and not is_platform_staff(request):
+        return []
+    pages = [("Eval runs", "fact_check", "evals-console:runs"), ("Data sets", "dataset", "evals-console:datasets")]
+    return [{"title": title, "icon": icon, "link": with_tenant(request, reverse(to))} for title, icon, to in pages]
 
 
 def _data(request: HttpRequest) -> list[dict[str, Any]]:

@@ -71,6 +71,8 @@ if CANARY_WINDOW < 1 or not 0.1 <= CANARY_BURN_MULTIPLIER <= 1000:
     raise ImproperlyConfigured("CANARY_WINDOW must be at least 1, CANARY_BURN_MULTIPLIER 0.1 to 1000.")
 POLICY_PATH = env.text("POLICY_PATH")
 PORT = env.number("PORT", 8000)
+RELAY_EVAL_URL = env.text("RELAY_EVAL_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+RELAY_EVAL_SCORERS = env.names("RELAY_EVAL_SCORERS")
 
 # --- Applications ------------------------------------------------------------------------------------------------
 SHARED_APPS = [
@@ -168,10 +170,12 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "relay:celery:"}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_ROUTES = {"evals.tasks.execute_run": {"queue": "evals"}}  # a run takes minutes: workers of its own
 CELERY_BEAT_SCHEDULE = {
     "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
     "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
     "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
+    "resume-eval-runs": {"task": "evals.tasks.resume_runs", "schedule": 10.0, "options": {"expires": 10}},
     "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},
 }
 
@@ -242,6 +246,8 @@ LOGGING = {
         "django": {"handlers": []},  # with DEBUG on it would print each line a second time, plain
         "uvicorn": {"handlers": ["stderr"], "propagate": False},  # instead of its own plain lines
         "uvicorn.access": {"handlers": [], "propagate": False},  # a line a request would cost more than all else here
+        "httpx": {"level": "WARNING"},  # both tell of each request that they send
+        "httpx2": {"level": "WARNING"},
         "opentelemetry": {"level": "CRITICAL"},  # traces/otel.py says once a minute what it says each time
     },
 }

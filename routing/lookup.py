@@ -35,9 +35,10 @@ async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Store
     commands: list[Command] = []
     exact = plan.cache.exact
     if exact:
-        scope = caller.key_id if plan.cache.scope == "key" else ""
         signature = f"{exchange.kind.serves} {plan.signature}"  # no body may mean both an answer and vectors
-        exchange.exact_key = exact_key(tenant=caller.tenant, signature=signature, body=request.body, scope=scope)
+        exchange.exact_key = exact_key(
+            tenant=caller.tenant, signature=signature, body=request.body, scope=_scope(exchange)
+        )
     if exact and request.cache.lookup:
         commands.append(get_command(exchange.exact_key))
     try:
@@ -66,6 +67,12 @@ async def _hold_and_look_up_exact(runtime: Runtime, exchange: Exchange) -> Store
         return None
     seen.cached(exchange, "exact", stored, started=started, clock=runtime.clock(), now=now)
     return stored
+
+
+def _scope(exchange: Exchange) -> str:
+    """Who shares the answer: the key alone, or (empty) the whole tenant."""
+    private = exchange.the_plan.cache.scope == "key" or exchange.request.cache.private
+    return exchange.caller.key_id if private else ""
 
 
 async def _trip(runtime: Runtime, exchange: Exchange, commands: list[Command]) -> tuple[Taken, list[Any]]:
@@ -106,9 +113,7 @@ async def _look_up_semantic(runtime: Runtime, exchange: Exchange) -> Stored | No
             seen.semantic_skipped(exchange, _why_skipped(exchange, text))
         return None
     started = runtime.clock()
-    scope = semantic_scope(
-        signature=plan.signature, body=request.body, scope=caller.key_id if plan.cache.scope == "key" else ""
-    )
+    scope = semantic_scope(signature=plan.signature, body=request.body, scope=_scope(exchange))
     vector = await embedder().embed_text(text)
     if vector is None:
         seen.semantic_skipped(

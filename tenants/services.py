@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants.core.apikeys import digest_of, make_key
+from tenants.core.apikeys import NewKey, digest_of, make_key
 from tenants.models import ApiKey, Domain, Membership, Quota, Tenant, User
 
 
@@ -36,18 +36,16 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """The row and the key's text, which is shown once and kept nowhere."""
     key = make_key(secrets.token_bytes(64))
-    row = ApiKey(
-        tenant=tenant,
-        name=name,
-        key_id=key.key_id,
-        digest=digest_of(key.text, settings.RELAY_KEY_PEPPER),
-        scopes=scopes or [],
-        expires_at=expires_at,
-        created_by=created_by,
-    )
+    row = ApiKey(tenant=tenant, name=name, scopes=scopes or [], expires_at=expires_at, created_by=created_by)
+    return save_api_key(row, key), key.text
+
+
+def save_api_key(row: ApiKey, key: NewKey) -> ApiKey:
+    """The row with the key's fingerprint. Raises ValidationError that names the field."""
+    row.key_id, row.digest = key.key_id, digest_of(key.text, settings.RELAY_KEY_PEPPER)
     row.full_clean()
     row.save()
-    return row, key.text
+    return row
 
 
 @transaction.atomic

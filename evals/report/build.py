@@ -9,8 +9,9 @@ from evals.core.metrics import SCORE, Answered, figure, metric_names, metric_of,
 from evals.core.plots import Bar, Curves, Dot, Tick, curves, interval_bar, scatter
 from evals.core.wording import Part, marked
 from evals.core.worst import Change, changes
-from evals.gating import Verdict, answered_of
+from evals.gating import Verdict
 from evals.models import Item, Result, Run
+from evals.runs import answered
 from traces.core.formats import duration
 
 PLOTTED = ("p50_latency", "ttft_p50", "cost", "tokens_out")  # one of each distribution
@@ -100,7 +101,7 @@ def report_of(
     baseline: Run, candidate: Run, verdict: Verdict, *, prompts: bool, page: int = 1, size: int = PAGE
 ) -> Report:
     """``prompts``: with prompts and answers. ``page``: of the answers, from 1, ``size`` on each."""
-    before, after = answered_of(baseline), answered_of(candidate)
+    before, after = answered(baseline), answered(candidate)
     ranked = changes(before, after)
     pages = max(-(-len(ranked) // size), 1)
     page = min(max(page, 1), pages)

@@ -144,7 +144,7 @@ _WHO = [
 _REFUSED = {401: _said("No valid key."), 403: _said("The key may not do this.")}
 _HOW = [
     *_WHO,
-    _header("x-relay-cache", "no-cache, no-store or max-age=SECONDS"),
+    _header("x-relay-cache", "no-cache, no-store, private or max-age=SECONDS"),
     _header("x-relay-policy", "a policy instead of the route's: its name, a strategy, or name@version"),
     _header("Idempotency-Key", "Repeats with the same key and body get the first one's answer, for a day."),
     _header("x-relay-metadata", "name=value, name=value: for the policy's rules"),

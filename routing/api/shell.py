@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from routing import pipeline
+from routing.api import lasting
 from routing.api.request_id import request_id_of
 from routing.core.request import Called, ChatRequest, InvalidRequest, checked_key, parse_cache_header
 from routing.errors import ErrorReply, describe
@@ -58,8 +59,9 @@ async def answer(runtime: Runtime, endpoint: Endpoint, headers: Headers, read_bo
         exchange = runtime.begin(caller, ChatRequest.unreadable(called))
         await runtime.refuse(exchange, reply)
         return error_reply(reply, headers_of(exchange, runtime.clock()))
+    complete = lasting.complete if lasting.wanted(headers) else pipeline.complete
     try:
-        return await pipeline.complete(runtime, caller, request)
+        return await complete(runtime, caller, request)
     except pipeline.Refused as refused:
         return error_reply(describe(refused.error), refused.headers)
 

@@ -26,11 +26,13 @@ class InvalidRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CacheControl:
-    """From the x-relay-cache header: neither look up nor store, or take only answers younger than ``max_age_s``."""
+    """From the x-relay-cache header: neither look up nor store, or take only answers younger than ``max_age_s``;
+    ``private``: only answers that the same API key was given, and nobody else is given this one."""
 
     lookup: bool = True
     store: bool = True
     max_age_s: int | None = None
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +141,22 @@ def checked_key(key: str) -> str:
 
 
 def parse_cache_header(header: str) -> CacheControl:
-    """``no-cache``, ``no-store`` and ``max-age=N``, separated by commas."""
+    """``no-cache``, ``no-store``, ``private`` and ``max-age=N``, separated by commas."""
     lookup = store = True
+    private = False
     max_age_s: int | None = None
     for word in filter(None, (part.strip().lower() for part in header.split(","))):
         if word == "no-cache":
             lookup = False
         elif word == "no-store":
             lookup = store = False
+        elif word == "private":
+            private = True
         elif word.startswith("max-age=") and word[8:].isdecimal() and len(word) < 20:
             max_age_s = int(word[8:])
         else:
-            raise InvalidRequest("x-relay-cache takes no-cache, no-store or max-age=SECONDS.", "x-relay-cache")
-    return CacheControl(lookup, store, max_age_s)
+            raise InvalidRequest("x-relay-cache takes no-cache, no-store, private or max-age=SECONDS.", "x-relay-cache")
+    return CacheControl(lookup, store, max_age_s, private)
 
 
 NUMBERS = {

@@ -1,7 +1,7 @@
 """What a test of the API needs: routes to scripted providers, live in both servers; keys; and the traces afterwards."""
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,13 +128,23 @@ class Stage:
         with ThreadPoolExecutor(times) as pool:
             return list(pool.map(lambda number: self.ask(base, model, f"hello {number}", **more), range(times)))
 
-    def begin(self, base: str, model: str, request_id: str, *, stream: bool, key: str = "") -> socket.socket:
+    def begin(
+        self,
+        base: str,
+        model: str,
+        request_id: str,
+        *,
+        stream: bool,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> socket.socket:
         """A client of which the test holds the wire: it may leave at any moment."""
+        more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         address = urlsplit(base)
         body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream})
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key or self.key()}\r\n"
-            f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"X-Request-ID: {request_id}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
         )
         client = socket.create_connection((address.hostname, address.port), timeout=5)
         client.sendall(head.encode() + body)

@@ -94,6 +94,15 @@ def test_another_request_never_hits(base: str, stage: Stage, policy: str, other:
     assert stage.ask(base, model, **other).headers["x-relay-cache"] == "miss"
 
 
+def test_a_client_may_keep_its_answers_to_its_key(base: str, stage: Stage) -> None:
+    model = stage.route(says("mine"), policy=CACHE)
+    private = {"x-relay-cache": "private"}
+    _, other = stage.new_key()
+    asked = [stage.ask(base, model, key=key, headers=private) for key in ("", "", other)]
+    asked.append(stage.ask(base, model))
+    assert [one.headers["x-relay-cache"] for one in asked] == ["miss", "exact", "miss", "miss"]
+
+
 def test_another_key_never_hits_where_the_policy_says_so(base: str, stage: Stage) -> None:
     model = stage.route(says("mine"), policy=CACHE.replace("exact: true", "exact: true, scope: key"))
     _, other = stage.new_key()

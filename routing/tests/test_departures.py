@@ -66,3 +66,25 @@ def _leave(stage: Stage, base: str, model: str, key: str, *, stream: bool, read:
     client.close()
     eventually(lambda: stage.fake.left[f"{model}-{candidate}"] == 1, within_s=WITHIN_S)
     return stage.trace_by(request_id=request_id)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_asked_for_it_finds_the_answer_when_coming_back(base: str, stage: Stage, stream: bool) -> None:
+    """A job that was killed and begins again: one call, one charge, the same answer."""
+    model = stage.route(says("patience ", "pays", gap_s=0.3))
+    name, first = unique("job"), unique("left")
+    wanted = {"Idempotency-Key": name, "x-relay-departure": "finish"}
+    client = stage.begin(base, model, first, stream=stream, headers=wanted)
+    eventually(lambda: stage.received(model))
+    client.close()
+    assert stage.trace_by(request_id=first).outcome == "ok"
+    again = stage.ask(base, model, stream=stream, headers=wanted)
+    assert "pays" in again.text and again.headers["x-relay-cache"] == "replay"
+    assert len(stage.received(model)) == 1 and not stage.fake.left[f"{model}-0"]
+
+
+def test_a_refusal_of_a_request_that_would_be_finished(base: str, stage: Stage) -> None:
+    model = stage.route(refuses(400))
+    headers = {"Idempotency-Key": unique("job"), "x-relay-departure": "finish"}
+    assert stage.ask(base, model, headers=headers).status_code == 400
+    assert stage.ask(base, unique("none"), headers=headers).status_code == 404

@@ -13,7 +13,7 @@ register.filter("when", lambda moment: when(moment))
 
 
 @register.simple_tag(takes_context=True)
-def in_tenant(context: RequestContext, link: Any) -> str:
+def in_tenant(context: RequestContext, link: Any, *arguments: Any) -> str:
     """``{% in_tenant 'admin:index' %}`` or an address: with ``?tenant=`` of the page."""
     address = str(link)
-    return with_tenant(context.request, address if address.startswith("/") else reverse(address))
+    return with_tenant(context.request, address if address.startswith("/") else reverse(address, args=arguments))

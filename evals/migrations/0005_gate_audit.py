@@ -8,7 +8,7 @@ GATE = "SELECT slug FROM evals_gate WHERE id = ($1->>'gate_id')::bigint"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evals', '0002_gates'),
+        ('evals', '0004_gates'),
         ('tenants', '0004_audit'),
     ]
 

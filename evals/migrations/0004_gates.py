@@ -22,7 +22,7 @@ def add_default(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evals', '0001_datasets'),
+        ('evals', '0003_evalruns'),
     ]
 
     operations = [

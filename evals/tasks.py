@@ -1,0 +1,49 @@
+"""Celery's part in runs. ``execute_run`` has a queue of its own, “evals”: a run takes minutes, and what the platform
+does every few seconds must not wait for it."""
+
+import logging
+
+from celery import shared_task
+from django.db import DatabaseError
+from django_tenants.utils import tenant_context
+from kombu.exceptions import OperationalError
+
+from evals import runs
+from evals.executing import execute
+from evals.models import Run
+from tenants.models import Tenant
+
+log = logging.getLogger("relay.evals")
+
+
+@shared_task(name="evals.tasks.execute_run")  # type: ignore[untyped-decorator]
+def execute_run(tenant: str, run_id: int) -> bool:
+    """True if this worker carried it. A run that another one has is left alone, so a message may come twice."""
+    found = Tenant.objects.filter(slug=tenant).first()
+    return found is not None and execute(found, run_id)
+
+
+@shared_task(name="evals.tasks.resume_runs")  # type: ignore[untyped-decorator]
+def resume_runs() -> int:
+    """Runs whose worker died, or of which none was told, are offered again; one tenant's broken schema does not keep
+    the others from it."""
+    offered = 0
+    for tenant in Tenant.objects.exclude(schema_name="public"):
+        try:
+            with tenant_context(tenant):
+                left = runs.abandoned()
+        except DatabaseError:
+            log.exception("could not look for abandoned runs", extra={"schema": tenant.schema_name})
+            continue
+        for run_id in left:
+            execute_run.apply_async((tenant.slug, run_id), expires=10)
+        offered += len(left)
+    return offered
+
+
+def send(tenant: Tenant, run: Run) -> None:
+    """To a worker. With Redis away, ``resume_runs`` does it once it is back."""
+    try:
+        execute_run.apply_async((tenant.slug, run.pk), retry=False)
+    except OperationalError:
+        log.warning("no worker could be told of an eval run; it will be offered again")
