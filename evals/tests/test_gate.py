@@ -147,6 +147,14 @@ def test_a_change_from_nothing_is_beyond_every_bound() -> None:
     assert decide([COST], free, free).verdict == "pass"
 
 
+def test_a_verdict_is_told_in_a_sentence() -> None:
+    same = run(1, 50)
+    assert sentence(decide([COST], same, same)) == "Pass. The rule holds."
+    assert sentence(decide([COST, P95], same, same)).startswith("Not enough evidence for 1 of 2 rules: Latency p95 ±0%")
+    assert sentence(decide([COST, Rule("tokens_out", "at_most", "change", 5)], same, same)) == "Pass. All 2 rules hold."
+    assert sentence(decide([], same, same)) == "Not enough evidence: the gate has no rules."
+
+
 def test_a_verdict_is_the_worst_of_its_rules() -> None:
     assert verdict_of(["pass", "undecided", "fail"]) == "fail"
     assert verdict_of(["pass", "undecided"]) == "undecided"

@@ -25,6 +25,7 @@ def test_only_the_words_that_differ_are_marked() -> None:
     assert after[1] == Part("Tuesday", True)
     assert marked("a, b", "c, d")[0] == (Part("a, b", True),)
     assert marked("the same", "the same") == ((Part("the same", False),),) * 2
+    assert marked("a b", "a new b")[0] == (Part("a b", False),)
     assert marked("", "new") == ((), (Part("new", True),))
 
 
