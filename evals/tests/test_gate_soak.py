@@ -1,4 +1,4 @@
-"""Gates over real runs: the unchanged policy, asked again and again, never fails; a 10 % slower provider does."""
+"""Gates over real runs, through a whole Relay: the unchanged policy, asked again and again, never fails."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +17,6 @@ from routing.tests.stage import Stage
 from routing.tests.upstream import FakeProvider, says
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
-PROMPTS, RERUNS = 120, 20
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +25,10 @@ def stage(shells: Shells, workers: None, tenant_a: Any) -> Iterator[Stage]:
         yield made
 
 
-def mock_route(stage: Stage, slower: float) -> str:
+def mock_route(stage: Stage) -> str:
     """To a mock whose latency varies by 6 % (sigma)."""
     mock = Provider.objects.create(slug=unique("mock"), name="Mock", kind=Provider.Kind.MOCK)
-    options = {"mean_ms": 200 * slower, "p95_ms": 220 * slower}
+    options = {"mean_ms": 200, "p95_ms": 220}
     return stage.route(says("unused"), provider=mock, options=options)
 
 
@@ -44,11 +43,12 @@ def verdict(stage: Stage, baseline: Run, candidate: Run) -> Verdict:
         return ask(Gate.objects.get(slug="default"), baseline, candidate)
 
 
-def test_only_the_slower_provider_fails(stage: Stage) -> None:
-    version = make_version(stage.tenant, *(f"question {number}" for number in range(PROMPTS)))
-    model, slower = mock_route(stage, 1.0), mock_route(stage, 1.1)
+def questions(stage: Stage, many: int) -> DatasetVersion:
+    return make_version(stage.tenant, *(f"question {number}" for number in range(many)))
+
+
+def test_the_unchanged_policy_never_fails(stage: Stage) -> None:
+    version, model = questions(stage, 120), mock_route(stage)
     baseline = carried(stage, version, model)
-    said = [verdict(stage, baseline, carried(stage, version, model)) for _ in range(RERUNS)]
+    said = [verdict(stage, baseline, carried(stage, version, model)) for _ in range(20)]
     assert not [one.sentence for one in said if one.verdict == "fail"]
-    planted = verdict(stage, baseline, carried(stage, version, slower))
-    assert planted.verdict == "fail" and "Latency p50 +" in planted.sentence
