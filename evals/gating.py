@@ -59,14 +59,14 @@ def check_comparable(baseline: Run, candidate: Run) -> None:
     for run in (baseline, candidate):
         if run.state != Run.State.DONE:
             raise NotComparable(f"Run {run.pk} ({run.name}) is not finished: {run.get_state_display().lower()}.")
+        if (there := run.results.count()) < run.expected:
+            raise NotComparable(f"Run {run.pk} ({run.name}) has only {there:,} of {run.expected:,} results.")
 
 
 def ask(gate: Gate, baseline: Run, candidate: Run) -> Verdict:
     """What the gate says now. Raises NotComparable."""
     check_comparable(baseline, candidate)
     before, after = as_yardstick(baseline, candidate), answered(candidate)
-    if not {(one.item, one.repetition) for one in before} & {(one.item, one.repetition) for one in after}:
-        raise NotComparable("The two runs have no prompt in common.")
     decision = decide(gate.rules.all(), before, after, confidence=gate.confidence)
     return Verdict(gate.slug, decision.verdict, rows_of(decision))
 

@@ -107,7 +107,7 @@ def test_runs_that_cannot_be_compared_are_no_verdict(tmp_path: Path) -> None:
     assert "compared with itself" in refused(*runs(one, one))
     empty = make_run(version, 4)
     empty.results.all().delete()
-    assert "no prompt in common" in refused(*runs(one, empty))
+    assert "has only 0 of 3 results" in refused(*runs(one, empty))
     assert "without a baseline" in refused("--candidate", str(one.pk))
     assert "There is no run 999999" in refused("--candidate", "999999")
     assert "There is no run 999999" in refused("--candidate", str(one.pk), "--baseline", "999999")
