@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Everything runs from .venv, which `make install` creates.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev dev demo test soak check format bench loadtest eval_baseline eval_candidate
+.PHONY: help install install-dev dev demo test soak check format bench loadtest eval_baseline eval_candidate eval_gate
 ARGS ?=
 RUN := .venv/bin/python
 PRODUCTION_LIKE = RELAY_DEBUG=0 RELAY_ALLOWED_HOSTS=relay.example.com \
@@ -58,6 +58,9 @@ eval_baseline: install ## Ask a data set with a policy's active version (ARGS="-
 
 eval_candidate: install ## The same with its newest version, to compare with that baseline
 	@$(RUN) manage.py eval_candidate $(ARGS)
+
+eval_gate: install ## Is the newest candidate proven worse than its baseline? (ARGS="--policy demo")
+	@$(RUN) manage.py eval_gate $(ARGS)
 
 loadtest: install .venv-load/.installed ## Locust against the running `make dev`, page on 8089 (ARGS="--headless --users 50")
 	@$(RUN) manage.py loadtest $(ARGS)

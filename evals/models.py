@@ -7,10 +7,12 @@ are named, not referenced, so that a report stays true after those change.
 import uuid
 from typing import ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from evals.core.rules import problem_with
 from tenants.models import SLUG
 
 
@@ -179,10 +181,13 @@ class GateRule(models.Model):
         DIFFERENCE = "difference", "difference to the baseline"
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="rules")
-    metric = models.CharField(max_length=48)  # a name of ``core.metrics``: p95_latency, cost, similarity, ...
+    metric = models.CharField(max_length=48)  # a name of ``core.metrics``: p95_latency, cost, score:similarity, ...
     direction = models.CharField(max_length=8, choices=Direction)
     measure = models.CharField(max_length=10, choices=Measure)
-    bound = models.FloatField()
+    bound = models.FloatField(
+        help_text="Of a change in percent (10: at most +10%); else in the metric’s unit: ms, tokens, millionths of a"
+        " dollar; rates and scores from 0 to 1 (0.02: two points)."
+    )
     min_pairs = models.PositiveIntegerField("minimum sample", default=30, validators=[MinValueValidator(2)])
 
     class Meta:
@@ -194,6 +199,10 @@ class GateRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric} {self.get_direction_display()} {self.bound:g}"
+
+    def clean(self) -> None:
+        if problem := problem_with(self.metric, self.direction, self.measure, self.bound):
+            raise ValidationError({problem.field: problem.text})
 
 
 class Comparison(models.Model):

@@ -19,11 +19,15 @@ OBSERVE = [("load.LoadRun", "Load runs", "show_chart")]
 CONTROL = [
     ("routing.Policy", "Policies", "rule_settings"),
     ("routing.Route", "Routes", "alt_route"),
-    ("routing.Canary", "Canaries", "science"),
-    ("routing.Shadow", "Shadows", "content_copy"),
     ("routing.Provider", "Providers", "dns"),
     ("routing.Deployment", "Deployments", "deployed_code"),
     ("scheduling.Lane", "Lanes", "view_column"),
+]
+PROVE = [
+    ("evals.Comparison", "Comparisons", "compare_arrows"),
+    ("evals.Gate", "Gates", "verified"),
+    ("routing.Canary", "Canaries", "science"),
+    ("routing.Shadow", "Shadows", "content_copy"),
 ]
 ACCESS = [
     ("tenants.ApiKey", "API keys", "key"),
@@ -82,7 +86,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups = [
         ("", [home]),
         ("Observe", observe),
-        ("Control", _items(request, CONTROL) + _evals(request)),
+        ("Control", _items(request, CONTROL)),
+        ("Prove", _evals(request) + _items(request, PROVE)),
         ("Access", _items(request, ACCESS) + _data(request)),
     ]
     return [

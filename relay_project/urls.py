@@ -19,6 +19,7 @@ urlpatterns = [
     path("admin/traces/<uuid:pk>/forget", admin.site.admin_view(forget_entry), name="forget-entry"),
     path("admin/traces/<uuid:pk>/replay", admin.site.admin_view(trace_replay), name="replay-trace"),
     path("admin/traces/", include("traces.viewer.urls")),
+    path("admin/evals/compare/", include("evals.report.urls")),
     path("admin/evals/", include("evals.console.urls")),
     path("admin/data/", admin.site.admin_view(data_page.data), name="tenant-data"),
     path("admin/data/export", admin.site.admin_view(data_page.export), name="export-tenant"),

@@ -146,6 +146,7 @@ DROP FUNCTION public.relay_netstrings(text[]);
 
 PLATFORM = "NULL"
 TENANT_ID = "$1->>'tenant_id'"
+TENANT_OF_SCHEMA = "SELECT id FROM public.tenants_tenant WHERE schema_name = current_schema()"
 
 
 def audit_log() -> migrations.RunSQL:
@@ -160,8 +161,10 @@ def audit_changes_of(
     name: str = "$1->>'name'",
     hidden: Sequence[str] = (),
     ignored: Sequence[str] = (),
+    schema: str = "public.",
 ) -> migrations.RunSQL:
-    """A migration step: from now on, changes of this (shared) table are in the audit log.
+    """A migration step: from now on, changes of this table are in the audit log. ``schema``: empty for a table of each
+    tenant's schema, whose rows are ``TENANT_OF_SCHEMA``'s.
 
     ``tenant`` and ``name`` are SQL expressions over the row as JSON, ``$1``: whose it is (an id, or NULL for the
     platform's) and what a person calls it. Of ``hidden`` columns it is only said that they changed, of ``ignored`` ones
@@ -170,7 +173,7 @@ def audit_changes_of(
     given = [tenant, name, ",".join(hidden), ",".join(("created_at", *ignored))]
     arguments = ", ".join("'" + text.replace("'", "''") + "'" for text in given)
     return migrations.RunSQL(
-        f'CREATE TRIGGER relay_audit AFTER INSERT OR UPDATE OR DELETE ON public."{table}" '
+        f'CREATE TRIGGER relay_audit AFTER INSERT OR UPDATE OR DELETE ON {schema}"{table}" '
         f"FOR EACH ROW EXECUTE FUNCTION public.relay_audit({arguments})",
-        f'DROP TRIGGER relay_audit ON public."{table}"',
+        f'DROP TRIGGER relay_audit ON {schema}"{table}"',
     )

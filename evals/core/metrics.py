@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 ANSWERED = frozenset({"ok", "refused"})
 HITS = frozenset({"exact", "semantic"})
 SCORE = "score:"  # and the scorer's name
+SIMILARITY = "similarity"  # the scorer that says how close an answer is to the reference, or to the baseline's answer
+ALIKE = 0.8  # of it; an answer below is another answer
 
 
 class Answered(NamedTuple):
@@ -84,6 +86,14 @@ def _hit(result: Answered) -> float | None:
     return float(result.cache in HITS) if result.answered else None
 
 
+def _wrong_hit(result: Answered) -> float | None:
+    """An answer from the cache that is unlike the one it should be; None if nothing says what it should be."""
+    hit, similarity = _hit(result), result.scores.get(SIMILARITY)
+    if not hit:
+        return hit
+    return None if similarity is None else float(similarity < ALIKE)
+
+
 METRICS: Mapping[str, Metric] = {
     "p50_latency": Metric("Latency p50", "ms", "lower", _latency, quantile(0.50)),
     "p95_latency": Metric("Latency p95", "ms", "lower", _latency, quantile(0.95)),
@@ -95,6 +105,7 @@ METRICS: Mapping[str, Metric] = {
     "refusal_rate": Metric("Refused by the model", "share", "lower", _refused, fmean),
     "error_rate": Metric("No answer", "share", "lower", _failed, fmean),
     "cache_hit_rate": Metric("From the cache", "share", "higher", _hit, fmean),
+    "wrong_hits": Metric("Wrong cache hits", "share", "lower", _wrong_hit, fmean),
 }
 
 

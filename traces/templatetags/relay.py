@@ -95,6 +95,12 @@ def css(value: float) -> str:
 
 
 @register.filter
+def from_top(percent: float) -> float:
+    """SVG counts from the top."""
+    return 100 - percent
+
+
+@register.filter
 def add_css(value: float, more: float) -> str:
     return f"{value + more:g}"
 
