@@ -19,7 +19,6 @@ from tenants.models import SLUG
 class Dataset(models.Model):
     slug = models.CharField(max_length=48, unique=True, validators=[SLUG])
     name = models.CharField(max_length=120)
-    about = models.TextField(blank=True)
     created_by = models.CharField(max_length=150, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from evals.core.replay_report import report
-from evals.replays import compare, owners_of, sample_of, version_of
+from evals.replays import bounds_of, compare, owners_of, sample_of, version_of
 from routing.core.policy import PolicyInvalid
 from routing.models import PolicyVersion
 
@@ -15,4 +15,6 @@ def replay_on_recent(version: PolicyVersion, active: PolicyVersion | None) -> di
         old = None if active is None else version_of(active)
     except PolicyInvalid:  # by SQL written by hand: it serves nobody, so there is nothing to be worse than
         old = None
-    return report([]) if old is None else compare(sample_of(policy, owners_of(policy)), old, new)
+    if old is None:
+        return report([])
+    return compare(sample_of(policy, owners_of(policy)), old, new, bounds_of(policy))

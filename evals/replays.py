@@ -1,6 +1,6 @@
 """Replays of recent traces: read from the tenants' schemas, decided anew, compared (ORM; nobody is called)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,9 @@ from django_tenants.utils import tenant_context
 
 from evals.core.prediction import Latencies, Seen
 from evals.core.replay_cases import Case, side_of
-from evals.core.replay_report import report
+from evals.core.replay_report import NO_OTHERS, report
+from evals.gating import DEFAULT
+from evals.models import GateRule
 from routing.contexts import documents_of
 from routing.core.replay import Contexts, NotRecorded, Outcome, Recorded, Replayer, Version, decide, is_as_recorded
 from routing.documents import read_policy
@@ -26,6 +28,7 @@ from traces.viewer.lenient import mapping, number
 SAMPLE = 1_000
 CALLS = 200  # recent calls that stand for a deployment which the sample does not know
 HOUR = timedelta(hours=1)
+RULES = {"p95_latency": "p95", "cost": "cost"}  # metric of a gate's rule -> measure of the report
 COLUMNS = (
     *("id", "started_at", "route", "policy_version", "inputs_json", "plan_json", "decision_trace_json", "cache_json"),
     *("deployment", "latency_ms", "backend_latency_ms", "tokens_in", "tokens_out", "cache"),
@@ -123,7 +126,24 @@ def replayer_of(sample: Sequence[Told]) -> Replayer:
     return Replayer(Contexts(documents_of(digests)), minutes_of_day)
 
 
-def compare(sample: Sequence[Told], old: Version, new: Version) -> dict[str, Any]:
+def bounds_of(policy: Policy) -> dict[str, float]:
+    """How much worse a version may be: what the tenant's gate “default” says of p95 and cost, for the platform's
+    policies and where the gate is silent what the report itself says."""
+    if policy.tenant is None:
+        return {}
+    with tenant_context(policy.tenant):
+        rules = GateRule.objects.filter(
+            gate__slug=DEFAULT,
+            metric__in=RULES,
+            direction=GateRule.Direction.AT_MOST,
+            measure=GateRule.Measure.CHANGE,
+        )
+        return {RULES[metric]: bound for metric, bound in rules.values_list("metric", "bound")}
+
+
+def compare(
+    sample: Sequence[Told], old: Version, new: Version, bounds: Mapping[str, float] = NO_OTHERS
+) -> dict[str, Any]:
     """The report of ``core.replay_report``, with ``unreadable``: traces that could not be decided anew, and the time
     from ``since`` to ``until`` in which the others began."""
     replayer = replayer_of(sample)
@@ -131,7 +151,7 @@ def compare(sample: Sequence[Told], old: Version, new: Version) -> dict[str, Any
     latencies = _latencies(sample, [one for _, found in decided for one in found])
     cases = [_case(told, found, latencies) for told, found in decided]
     moments = [told.row["started_at"] for told, _ in decided]
-    return report(cases) | {
+    return report(cases, bounds) | {
         "unreadable": len(sample) - len(decided),
         "since": min(moments).isoformat() if moments else None,
         "until": max(moments).isoformat() if moments else None,

@@ -1,7 +1,7 @@
 """Many requests under two versions of a policy: what moves, what that should cost and take, and the verdict."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from evals.core.bootstrap_pairs import Interval, Statistic, difference, interval, mean, p95, relative
 from evals.core.replay_cases import NAMES, REFUSED, Case
 
+NO_OTHERS: Mapping[str, float] = {}
 SEED = 20_261_121  # any: the same requests always give the same intervals
 ENOUGH = 30  # pairs; fewer prove nothing of costs and latencies
 MOST_CHANGED = 10
@@ -44,9 +45,11 @@ MEASURES = (
 )
 
 
-def report(cases: Sequence[Case]) -> dict[str, Any]:
-    """JSON: {sample, identical, verdict, why, measures, moves, most_changed, assumed}. Infinite values are None."""
-    measures = [told for one in MEASURES if (told := _measure(one, cases)) is not None]
+def report(cases: Sequence[Case], bounds: Mapping[str, float] = NO_OTHERS) -> dict[str, Any]:
+    """JSON: {sample, identical, verdict, why, measures, moves, most_changed, assumed}. Infinite values are None.
+    ``bounds``: other ones than MEASURES has, by the measure's name."""
+    wanted = [one._replace(bound=bounds.get(one.name, one.bound)) for one in MEASURES]
+    measures = [told for one in wanted if (told := _measure(one, cases)) is not None]
     verdict, why = verdict_of(measures, len(cases))
     changed = sorted((case for case in cases if case.distance), key=lambda case: -case.distance)
     return {

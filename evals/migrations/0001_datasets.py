@@ -20,7 +20,6 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('slug', models.CharField(max_length=48, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$', 'Use a-z, 0-9 and -, at most 48 characters.')])),
                 ('name', models.CharField(max_length=120)),
-                ('about', models.TextField(blank=True)),
                 ('created_by', models.CharField(blank=True, editable=False, max_length=150)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],

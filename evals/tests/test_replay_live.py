@@ -3,8 +3,10 @@
 from typing import Any
 
 import httpx
+from django_tenants.utils import tenant_context
 
-from evals.replays import Told, compare, differing, owners_of, sample_of, version_of
+from evals.models import GateRule
+from evals.replays import Told, bounds_of, compare, differing, owners_of, sample_of, version_of
 from routing.canaries import start_canary
 from routing.models import Policy
 from routing.services import save_draft
@@ -78,6 +80,19 @@ def test_infer_and_embeddings(base: str, stage: Stage) -> None:
     answer = stage.post(base, "embeddings", model=model, input="a")
     assert answer.status_code == 200
     replayed(stage, model, [answer])
+
+
+def test_the_tenants_gate_says_how_much_worse_a_version_may_be(stage: Stage) -> None:
+    policy = Policy.objects.get(slug=stage.route(says("one")))
+    assert bounds_of(policy) == {"p95": 10, "cost": 5}
+    with tenant_context(stage.tenant):
+        rule = GateRule.objects.filter(gate__slug="default", metric="cost")
+        rule.update(bound=50)
+        try:
+            assert bounds_of(policy) == {"p95": 10, "cost": 50}
+            assert bounds_of(Policy.objects.get(slug="demo", tenant=None)) == {}, "no tenant's gate rules the platform"
+        finally:
+            rule.update(bound=5)
 
 
 def test_a_refusal_and_a_tenant_that_keeps_no_content(base: str, stage: Stage, tenant_c: Tenant) -> None:

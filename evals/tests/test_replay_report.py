@@ -111,6 +111,13 @@ def test_the_verdict(given: dict[str, Any], verdict: str, why: str) -> None:
     assert found["sample"] == given["number"]
 
 
+def test_a_gate_may_allow_more_or_less() -> None:
+    dearer = cases(number=300, cost=1.3, spread=0.05)
+    assert report(dearer, {"cost": 40.0})["verdict"] == "same"
+    faster = cases(number=300, latency=1.05, spread=0.01)
+    assert [report(faster, bounds)["verdict"] for bounds in ({}, {"p95": 2.0})] == ["same", "worse"]
+
+
 def test_what_was_free_and_is_no_longer_is_worse() -> None:
     paid = [
         case._replace(

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from evals.replay_text import as_text
-from evals.replays import Told, compare, differing, owners_of, sample_of, version_of
+from evals.replays import Told, bounds_of, compare, differing, owners_of, sample_of, version_of
 from routing.core.policy import PolicyInvalid
 from routing.management.lookup import tenant_named
 from routing.models import Policy, PolicyVersion
@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
     def _compare(self, policy: Policy, sample: list[Told], number: int, *, as_json: bool) -> None:
         active, version = (_version(policy, which) for which in (policy.active_version, number))
-        report = compare(sample, version_of(active), version_of(version))
+        report = compare(sample, version_of(active), version_of(version), bounds_of(policy))
         told = {"policy": policy.slug, "active": active.number, "version": number, **report}
         self.stdout.write(json.dumps(told) if as_json else as_text(told))
 
