@@ -10,9 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from evals.core.gate_words import verdict_sentence
-from evals.core.metrics import METRICS
-from evals.gating import DEFAULT, kept
+from evals.core.gate_words import rule_text, verdict_sentence
+from evals.core.metrics import METRICS, metric_of
+from evals.gating import DEFAULT, kept, rule_of
 from evals.models import Comparison, Gate, GateRule, Run
 from tenants.access import Role
 from tenants.console import ConsoleAdmin
@@ -73,6 +73,10 @@ class RuleInline(TabularInline):  # type: ignore[misc]
         return may(request, Role.ADMIN)
 
 
+def _in_words(row: GateRule) -> str:
+    return f"{metric_of(row.metric).label} {rule_text(rule_of(row))}"
+
+
 @admin.register(Gate)
 class GateAdmin(OfTenant):
     inlines: ClassVar = [RuleInline]
@@ -82,7 +86,7 @@ class GateAdmin(OfTenant):
 
     @admin.display(description="Rules")
     def rules_in_words(self, gate: Gate) -> str:
-        return "; ".join(map(str, gate.rules.all())) or "none yet"
+        return "; ".join(_in_words(rule) for rule in gate.rules.all()) or "none yet"
 
     @admin.display(description="Confidence", ordering="confidence")
     def sure(self, gate: Gate) -> str:
