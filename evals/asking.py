@@ -7,14 +7,15 @@ takes a run over is given what was paid for already.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import httpx2
 from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, Timeout
 from openai.types.chat import ChatCompletionChunk
+
+from evals.questions import Answer, Question
 
 TIMEOUT = Timeout(600.0, connect=5.0)
 TRIES, LONGEST_WAIT_S = 8, 30.0  # about a minute: as long as a restart of Redis or web may take
@@ -22,27 +23,6 @@ NEWS_S = 20.0  # by then every process knows a new key and a served version
 BUSY = frozenset({409, 429, 502, 503, 504})
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class Question(NamedTuple):
-    item: int
-    repetition: int
-    body: Mapping[str, Any]  # a chat request without model and stream
-
-
-@dataclass(slots=True)
-class Answer:
-    """What came of a question. Times in ms, as the client sees them; ``outcome`` as ``Result.Outcome``."""
-
-    outcome: str = "failed"
-    error: str = ""
-    trace_id: UUID | None = None
-    text: str = ""
-    cache: str = ""
-    latency_ms: float | None = None
-    ttft_ms: float | None = None
-    tokens_in: int | None = None
-    tokens_out: int | None = None
 
 
 class Asker:

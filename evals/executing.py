@@ -18,9 +18,10 @@ from django.db import DatabaseError, connections
 from django_tenants.utils import tenant_context
 
 from evals import runs
-from evals.asking import Answer, Asker, Question
+from evals.asking import Asker
 from evals.keys import close_door, open_door
 from evals.models import Run
+from evals.questions import Answer, Question
 from evals.scoring import score_run
 from tenants.models import Tenant
 

@@ -9,6 +9,7 @@ from openai import APIError, APIStatusError, AsyncOpenAI
 
 from evals.core.case import NO_REFERENCE, Case, Score
 from evals.core.judging import (
+    AWAY,
     Messages,
     ask_to_compare,
     ask_to_grade,
@@ -21,7 +22,6 @@ from evals.core.judging import (
 from evals.core.scorers import Scorer
 from evals.similarity import NO_BASELINE
 
-AWAY = "The judge could not be asked"  # begins the remark of what is worth asking again
 PATIENCE = 5  # failures in a row after which it is not asked any more
 LONGEST_REPLY = 1024  # tokens; a judge may think before its last line
 SEED = 7

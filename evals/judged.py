@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 from django.db.models import Sum
 
 from evals.core.agreement import Agreement, kappa, known_verdict, swap_agreement
-from evals.core.judging import Verdict
+from evals.core.judging import AWAY, Verdict
 from evals.core.scorers import Scorer
-from evals.judge import AWAY
 from evals.models import Result, Run
 from traces.models import Trace
 

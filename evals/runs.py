@@ -16,11 +16,11 @@ from django.db import connection
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce, Now
 
-from evals.asking import Answer, Question
 from evals.core.metrics import Answered
 from evals.core.scorers import BadScorers, read_scorers
 from evals.keys import version_of
 from evals.models import Dataset, DatasetVersion, Item, Result, Run
+from evals.questions import Answer, Question
 from routing.models import Route
 from tenants.models import Tenant
 

@@ -16,9 +16,10 @@ from django.db.models import F, Func, JSONField, Value
 from django_tenants.utils import tenant_context
 
 from evals.core.case import Case, Score
+from evals.core.judging import AWAY
 from evals.core.refusal import refuses
 from evals.core.scorers import PURE, Scorer, read_scorers, score_purely
-from evals.judge import AWAY, Judge
+from evals.judge import Judge
 from evals.models import Item, Result, Run
 from evals.own_scorers import score_by
 from evals.similarity import similarity

@@ -9,7 +9,6 @@ from django_tenants.utils import tenant_context
 from kombu.exceptions import OperationalError
 
 from evals import runs
-from evals.executing import execute
 from evals.models import Run
 from tenants.models import Tenant
 
@@ -19,6 +18,8 @@ log = logging.getLogger("relay.evals")
 @shared_task(name="evals.tasks.execute_run")  # type: ignore[untyped-decorator]
 def execute_run(tenant: str, run_id: int) -> bool:
     """True if this worker carried it. A run that another one has is left alone, so a message may come twice."""
+    from evals.executing import execute  # with OpenAI's client, 30 MB; web processes only send this task
+
     found = Tenant.objects.filter(slug=tenant).first()
     return found is not None and execute(found, run_id)
 

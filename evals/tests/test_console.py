@@ -12,9 +12,9 @@ from django_tenants.utils import tenant_context
 
 from conftest import SignIn, unique
 from evals import runs
-from evals.asking import Answer, Question
 from evals.core.rows import MOST_BYTES
 from evals.models import Dataset, DatasetVersion, Result, Run
+from evals.questions import Answer, Question
 from evals.tests.rows import again, make_run, make_version
 from routing.models import Deployment, Provider, Route
 from routing.services import import_policy, save_route

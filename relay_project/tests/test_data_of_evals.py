@@ -11,10 +11,10 @@ from django_tenants.utils import tenant_context
 
 from conftest import unique
 from evals import runs
-from evals.asking import Answer, Question
 from evals.datasets import add_version
 from evals.mining import Wish, mine
 from evals.models import DatasetVersion, Run
+from evals.questions import Answer, Question
 from relay_project.erase import Content, erase_content
 from relay_project.export import export_lines
 from tenants.models import Tenant
