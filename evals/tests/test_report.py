@@ -147,7 +147,7 @@ def test_an_admin_edits_gates_and_mistakes_are_refused(sign_in: SignIn, tenant_a
     assert saved(sign_in("editor")).status_code == 403 and bounds() == {5, -3}
     assert saved(admin).status_code == 302 and bounds() == {5, -3, 20}
     listed = sign_in("viewer").get("/admin/evals/gate/").content.decode()
-    assert "p95_latency at most 20" in listed and "90%" in listed and "Default" in listed
+    assert "Latency p95 at most +20%" in listed and "90%" in listed and "Default" in listed
     assert "Gates" in listed and "Comparisons" in listed
 
 
