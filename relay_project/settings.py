@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -76,8 +77,9 @@ RELAY_EVAL_URL = (env.text("RELAY_EVAL_URL") or f"http://127.0.0.1:{PORT}").rstr
 RELAY_EVAL_SCORERS = env.names("RELAY_EVAL_SCORERS")
 
 # --- Applications ------------------------------------------------------------------------------------------------
+SERVED_BY_DAPHNE = sys.argv[1:2] == ["runserver"]  # in every other process its 17 MB of Twisted would lie idle
 SHARED_APPS = [
-    "daphne",
+    *(["daphne"] if SERVED_BY_DAPHNE else []),
     "tenants",  # ahead of django_tenants, which has a create_tenant of its own
     "django_tenants",
     "routing",

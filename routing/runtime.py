@@ -277,7 +277,11 @@ async def _logged(work: Coroutine[Any, Any, Any]) -> None:
 
 _local = threading.local()
 START_S = 10.0
-GC_THRESHOLDS = (5_000, 10, 10)  # the usual 700 spends 5 % of the CPU of a request looking for cycles that are rare here
+GC_THRESHOLDS = (
+    5_000,
+    10,
+    10,
+)  # the usual 700 spends 5 % of the CPU of a request looking for cycles that are rare here
 
 
 async def current() -> Runtime:
