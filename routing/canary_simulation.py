@@ -125,4 +125,5 @@ def _calls(chance: np.random.Generator) -> Iterator[Call]:
         if failed[index]:
             yield Call(bool(candidate[index]), True)
         else:
-            yield Call(bool(candidate[index]), False, *(float(one) for one in amounts[index]))
+            latency, ttft, cost = map(float, amounts[index])
+            yield Call(bool(candidate[index]), False, latency, ttft, cost)
