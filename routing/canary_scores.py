@@ -56,7 +56,7 @@ def scoring_wanted(canary: Canary, wanted: Wanted) -> CanaryScoring:
     [(read, _)] = READERS
     row = CanaryScoring(scorer=read(wanted.scorer, canary.route), percent=wanted.percent, daily=wanted.daily)
     row.tolerance, row.least_pairs = wanted.tolerance, wanted.least_pairs
-    row.clean_fields(exclude=["canary", "problem", "key_id"])
+    row.clean_fields(exclude=["canary"])
     return row
 
 

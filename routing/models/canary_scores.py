@@ -17,9 +17,9 @@ class CanaryScoring(models.Model):
     tolerance = models.FloatField(validators=[MinValueValidator(0), MaxValueValidator(0.9)])
     least_pairs = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(1_000_000)])  # a stage
 
-    open_candidate = models.UUIDField(null=True)  # of ``core.pairing.Waiting``
-    open_base = models.UUIDField(null=True)
-    not_before = models.DateTimeField(null=True)  # a worker is at it until then, or the judge is given time
+    open_candidate = models.UUIDField(null=True, blank=True)  # of ``core.pairing.Waiting``
+    open_base = models.UUIDField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)  # a worker is at it until then, or the judge is given time
     problem = models.CharField(max_length=300, blank=True)  # what stood in the way last; quotes no answer
     key_id = models.CharField(max_length=16, blank=True)  # of the judge's API key: its cost is that key's
 
