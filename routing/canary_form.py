@@ -1,5 +1,6 @@
 """The form that starts a canary."""
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -32,6 +33,7 @@ class StartForm(TrialForm):
     scorer = forms.CharField(required=False, max_length=500)
     score_percent = forms.FloatField(
         label="Percent scored",
+        required=False,
         min_value=0.1,
         max_value=100,
         initial=USUAL.percent,
@@ -39,6 +41,7 @@ class StartForm(TrialForm):
     )
     score_daily = forms.IntegerField(
         label="Pairs a day",
+        required=False,
         min_value=1,
         max_value=1_000_000,
         initial=USUAL.daily,
@@ -46,13 +49,15 @@ class StartForm(TrialForm):
     )
     score_tolerance = forms.FloatField(
         label="Score tolerance",
+        required=False,
         min_value=0,
         max_value=0.9,
         initial=USUAL.tolerance,
         help_text="Scores go from 0 to 1. A candidate that is proven to score worse by more than this is taken back.",
     )
-    score_least = forms.IntegerField(
+    score_least_pairs = forms.IntegerField(
         label="Pairs a stage needs",
+        required=False,
         min_value=0,
         max_value=1_000_000,
         initial=USUAL.least_pairs,
@@ -81,8 +86,9 @@ class StartForm(TrialForm):
         return {**kept, "candidate": self.tried(), "scores": self._scores()}
 
     def _scores(self) -> Wanted | None:
+        """What is left empty is as usual."""
         data = self.cleaned_data
         if not data["scorer"]:
             return None
-        amounts = (data[f"score_{name}"] for name in ("percent", "daily", "tolerance", "least"))
-        return Wanted(data["scorer"], *amounts)
+        given = {name: data[f"score_{name}"] for name in ("percent", "daily", "tolerance", "least_pairs")}
+        return replace(USUAL, scorer=data["scorer"], **{name: one for name, one in given.items() if one is not None})

@@ -296,7 +296,7 @@ def test_the_form_says_what_is_wrong_and_starts_what_is_right(
 ) -> None:
     admin, route = sign_in("admin"), tried["route"]
     wanted = {"route": route.pk, "candidate": f"deployment-{tried['candidate'].pk}", "sticky": "key", "stages": "50"}
-    wanted |= {"window": 9, "score_percent": 20, "score_daily": 7, "score_tolerance": 0.1, "score_least": 0}
+    wanted |= {"window": 9, "score_percent": 20, "score_daily": 7, "score_tolerance": 0.1, "score_least_pairs": ""}
     save_route(route, candidates=[(stage.deployment(route.name), None), (tried["candidate"], None)])
     refused = admin.post("/admin/routing/canary/add/", {**wanted, "scorer": "exact"}).content.decode()
     assert "needs a reference answer" in refused and not Canary.objects.filter(route=route).exists()

@@ -280,7 +280,7 @@ def test_which_traces_are_calls(record: dict[str, Any], call: tuple[int, Call] |
 
 
 def test_answers_that_can_be_read_can_be_scored() -> None:
-    words = {"request_json": {"messages": []}, "response_json": {"choices": []}, "endpoint": "chat"}
+    words: dict[str, Any] = {"request_json": {"messages": []}, "response_json": {"choices": []}, "endpoint": "chat"}
     record = _record("ok", id=str(UUID(int=5)), api_key="web", **words)
     assert _trace_in(record) == UUID(int=5)
     for unread in (

@@ -15,7 +15,12 @@ from routing.core.canary import LIVE
 from routing.models import Canary, Deployment, PolicyVersion, Route
 
 BY = "command line"
-SCORES = ("score_percent", "score_daily", "score_tolerance", "score_least")  # as ``Wanted`` takes them
+SCORES = {
+    "percent": "of the candidate's answers that are scored",
+    "daily": "pairs scored a day at most",
+    "tolerance": "by how much its scores, 0 to 1, may be worse on average",
+    "least_pairs": "scored pairs that a stage needs",
+}  # as ``Wanted`` takes them
 NOTED = {
     "pause": "it keeps its share, until",
     "resume": "it goes on by itself",
@@ -61,7 +66,8 @@ class Command(BaseCommand):
         candidate = candidate_of(route, options["deployment"], options["policy_version"])
         sticky, window = options["sticky"], options["window"]
         stages = _stages(options["stages"])
-        scores = Wanted(options["scorer"], *(options[name] for name in SCORES)) if options["scorer"] else None
+        wanted = {name: options[f"score_{name}"] for name in SCORES}
+        scores = Wanted(options["scorer"], **wanted) if options["scorer"] else None
         row = start_canary(
             route=route, candidate=candidate, sticky=sticky, stages=stages, window=window, scores=scores, by=BY
         )
@@ -102,14 +108,10 @@ class Command(BaseCommand):
 
 def _add_scores(start: CommandParser) -> None:
     start.add_argument("--scorer", help="scores a sample of both sides' answers, such as judge:route=big")
-    kinds: dict[str, tuple[type, Any, str]] = {
-        "percent": (float, USUAL.percent, "of the candidate's answers that are scored"),
-        "daily": (int, USUAL.daily, "pairs scored a day at most"),
-        "tolerance": (float, USUAL.tolerance, "by how much its scores, 0 to 1, may be worse on average"),
-        "least": (int, USUAL.least_pairs, "scored pairs that a stage needs"),
-    }
-    for name, (kind, default, about) in kinds.items():
-        start.add_argument(f"--score-{name}", type=kind, default=default, help=f"{about} (default: {default})")
+    for name, about in SCORES.items():
+        usual = getattr(USUAL, name)
+        option = f"--score-{name.replace('_', '-')}"
+        start.add_argument(option, type=type(usual), default=usual, help=f"{about} (default: {usual:g})")
 
 
 def route_of(name: str, tenant: str | None) -> Route:
