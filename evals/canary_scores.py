@@ -33,7 +33,7 @@ from tenants.models import Tenant
 from traces.models import Trace
 
 PASS_S = 45.0  # then the next pass goes on
-LEASE = timedelta(seconds=90)  # well above a pass
+LEASE = timedelta(seconds=120)  # above a pass with its last pair
 PAUSE = timedelta(seconds=60)  # for a judge that could not be asked
 AT_ONCE = 200  # pairs of a pass
 MOST_TRIES = 10  # in which the judge could not be asked; then a pair goes without

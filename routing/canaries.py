@@ -20,7 +20,16 @@ from routing.core.canary_record import from_json, to_json
 from routing.core.canary_words import figures, sentence
 from routing.credentials import stored_credentials
 from routing.documents import read_policy
-from routing.models import Canary, CanaryEvidence, CanaryTransition, Deployment, Policy, PolicyVersion, Route
+from routing.models import (
+    Canary,
+    CanaryEvidence,
+    CanaryScoring,
+    CanaryTransition,
+    Deployment,
+    Policy,
+    PolicyVersion,
+    Route,
+)
 from routing.services import activate, save_route
 
 MOST_CALLS = 5_000  # in one look, so that its transaction stays short
@@ -62,16 +71,22 @@ def start_canary(
     row.clean_fields(exclude=["name", "base", "state", "stage"])
     scoring = scoring_wanted(row, scores) if scores is not None else None
     try:
-        with transaction.atomic():
-            row.save()
-            CanaryEvidence.objects.create(canary=row, data=to_json(Evidence()))
-            if scoring is not None:
-                scoring.canary = row
-                scoring.save()
-            _record(row, ("", 0), f"Started with {row.share} % of {route.name}.", Evidence(), by)
+        _save(row, scoring, by)
     except IntegrityError:
         raise _taken(route) from None
     return row
+
+
+@transaction.atomic
+def _save(row: Canary, scoring: CanaryScoring | None, by: str) -> None:
+    row.save()
+    CanaryEvidence.objects.create(canary=row, data=to_json(Evidence()))
+    said = f"Started with {row.share} % of {row.route.name}."
+    if scoring is not None:
+        scoring.canary = row
+        scoring.save()
+        said += f" Its answers are scored by {scoring.scorer['name']}."
+    _record(row, ("", 0), said, Evidence(), by)
 
 
 def _slo(policy: Policy) -> float:

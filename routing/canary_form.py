@@ -36,7 +36,7 @@ class StartForm(TrialForm):
         required=False,
         min_value=0.1,
         max_value=100,
-        initial=USUAL.percent,
+        initial=f"{USUAL.percent:g}",
         help_text="Of the candidate's answers, each beside one of the base that was given at about the same time.",
     )
     score_daily = forms.IntegerField(
