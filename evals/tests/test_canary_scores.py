@@ -14,9 +14,9 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from conftest import Shells, SignIn, eventually, unique
+from evals import tasks
 from evals.canary_scores import MOST_TRIES, NOT_KEPT, score_canary
 from evals.keys import judges_key_of
-from evals.tasks import score_canaries
 from routing.canaries import look_at_all, roll_back, start_canary
 from routing.canary_report import report_of
 from routing.canary_scores import MOST_PAIRS, Wanted, make_pairs, with_work
@@ -318,9 +318,10 @@ def test_a_route_of_the_platform_has_no_scores(stage: Stage, tried: dict[str, An
     assert "only a tenant's own route" in refused.value.message_dict["scorer"][0]
 
 
-def test_work_is_given_to_workers(stage: Stage, settings: Any) -> None:
+def test_work_is_given_to_workers(stage: Stage) -> None:
     scored = Scored(stage, "json_schema")
     assert scored.canary.pk not in with_work()
-    scored.pair(stage.tenant)
+    scored.pair(stage.tenant, "no JSON", "{}", response_format={"type": "json_object"})
     assert with_work().count(scored.canary.pk) == 1
-    assert score_canaries() >= 1
+    assert tasks.score_canaries() >= 1
+    assert tasks.score_canary(scored.canary.pk) == 1 and scored.canary.pk not in with_work()
