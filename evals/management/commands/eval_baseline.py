@@ -31,7 +31,7 @@ class Command(RunCommand):
             policy=policy.slug,
             policy_version=number,
             name=options["name"],
-            repetitions=options["repetitions"] or 1,
+            repetitions=1 if options["repetitions"] is None else options["repetitions"],
             concurrency=options["concurrency"],
             cache=options["cache"] or Run.Cache.OFF,
             scorers=scorers_from_words(options["scorers"]),
