@@ -19,7 +19,7 @@ from django_tenants.utils import tenant_context
 
 from evals import runs
 from evals.asking import Asker
-from evals.keys import close_door, open_door
+from evals.keys import close_door, key_of, open_door
 from evals.models import Run
 from evals.questions import Answer, Question
 from evals.scoring import score_run
@@ -81,7 +81,7 @@ async def _leave(carrying: "Carrying") -> None:
     try:
         still = await carrying.within(lambda: Run.objects.get(pk=carrying.run.pk))
         if still.state not in runs.OPEN:
-            await carrying.within(close_door, carrying.tenant, carrying.run)
+            await carrying.within(close_door, key_of(carrying.tenant, carrying.run).key_id)
     except DatabaseError:
         log.exception("the key of an eval run was not revoked; it expires")
     finally:

@@ -257,10 +257,13 @@ def test_the_command_does_the_same(tenant_a: Tenant) -> None:
     route, candidate = _route(tenant_a), _deployment()
     draft = save_draft(policy=route.policy, text=NO_CACHE + "\n", base=1)
     given = ("--tenant", tenant_a.slug, "--stages", "5,50")
-    assert f"{candidate.slug} takes 5 % of {route.name}" in _run(
-        "start", route.name, "--deployment", candidate.slug, *given
-    )
+    tried = ("start", route.name, "--deployment", candidate.slug, *given)
+    with pytest.raises(CommandError, match="needs a reference answer"):
+        _run(*tried, "--scorer", "exact")
+    said = _run(*tried, "--scorer", "json_schema", "--score-daily", "9")
+    assert f"{candidate.slug} takes 5 % of {route.name}" in said
     canary = Canary.objects.get(route=route)
+    assert (canary.scoring.scorer, canary.scoring.daily) == ({"name": "json_schema"}, 9)
     with pytest.raises(CommandError, match="has a canary already"):
         _run("start", route.name, "--policy-version", draft.number, *given)
     with pytest.raises(CommandError, match="it has 0"):
