@@ -72,7 +72,8 @@ def test_one_that_cannot_be_looked_at_keeps_no_other_from_it(
 ) -> None:
     broken, well, broken_too = (_canary(tenant_a) for _ in range(3))
     CanaryEvidence.objects.filter(canary__in=[broken, broken_too]).update(data={"errors": "nonsense"})
-    Deployment.objects.filter(pk=well.deployment_id).update(enabled=False)
+    assert well.deployment is not None
+    Deployment.objects.filter(pk=well.deployment.pk).update(enabled=False)
     look_at_all()
     well.refresh_from_db()
     assert well.state == Canary.State.ROLLED_BACK
