@@ -145,6 +145,11 @@ def claim(run_id: int, worker: str) -> Run | None:
     return Run.objects.select_related("version__dataset").get(pk=run_id) if claimed else None
 
 
+def is_open(run_id: int) -> bool:
+    """Whether it may get more results."""
+    return Run.objects.filter(pk=run_id, state__in=OPEN).exists()
+
+
 def beat(run_id: int, worker: str) -> bool:
     """False: it was cancelled, or another worker has it."""
     return bool(Run.objects.filter(pk=run_id, worker=worker, state=Run.State.RUNNING).update(beat_at=Now()))

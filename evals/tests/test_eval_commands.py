@@ -78,6 +78,30 @@ def test_a_baseline_then_a_candidate_that_is_asked_the_same_way(stage: Stage, qu
     assert named["policy"] == f"{model}@1"
 
 
+def test_a_candidate_with_a_baseline_of_its_own(stage: Stage, questions: str) -> None:
+    model = stage.route(says("answer"))
+    save_draft(policy=Policy.objects.get(slug=model), text=DRAFT, base=1)
+    asked = ["--policy", model, "--dataset", questions, "--route", model, "--tenant", stage.tenant.slug, "--here"]
+    told = command("eval_candidate", *asked, "--interleaved", "--repetitions", "2", "--scorers", "exact", "--json")
+    made = json.loads(told)
+    with tenant_context(stage.tenant):
+        runs = Run.objects.filter(policy=model).order_by("policy_version")
+        assert [(run.policy_version, run.state, run.results.count()) for run in runs] == [
+            (1, "done", 4),
+            (2, "done", 4),
+        ]
+        assert [run.pk for run in runs] == [made["baseline"], made["run"]]
+        assert runs[0].scorers == runs[1].scorers == [{"name": "exact"}]
+        Run.objects.filter(policy=model).delete()
+    code, told = refused("eval_candidate", *asked, "--interleaved", "--scorers", "magic")
+    assert code == 2 and "magic" in told
+    Policy.objects.filter(slug=model).update(active_version=None)
+    code, told = refused("eval_candidate", *asked, "--interleaved")
+    assert code == 2 and "No version" in told
+    with tenant_context(stage.tenant):
+        assert not Run.objects.filter(policy=model).exists(), "a baseline alone is not left behind"
+
+
 def test_a_baseline_of_another_version_of_the_data_set_is_an_error(
     stage: Stage, questions: str, tmp_path: Path
 ) -> None:
