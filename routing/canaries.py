@@ -4,6 +4,7 @@ commands call these.
 Each takes the canary's row first, so that two at once come one after the other and the second sees what the first did.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from routing.models import (
 )
 from routing.services import activate, save_route
 
+log = logging.getLogger("relay.canaries")
 MOST_CALLS = 5_000  # in one look, so that its transaction stays short
 MOST_POINTS = 160  # of the curve; then every other one goes
 RELATED = ("route__tenant", "route__policy", "deployment__provider", "policy_version__policy", "scoring")
@@ -131,8 +133,11 @@ def look_at_all() -> int:
     """What Relay does by itself, every few seconds; how many canaries are live."""
     live = list(Canary.objects.filter(state__in=LIVE).values_list("pk", flat=True))
     for pk in live:
-        while look(pk):
-            pass
+        try:
+            while look(pk):
+                pass
+        except Exception:  # the others are watched all the same, and this one is looked at again next time
+            log.exception("a canary could not be looked at", extra={"canary": pk})
     forget_calls()
     return len(live)
 

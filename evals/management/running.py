@@ -15,7 +15,7 @@ from django_tenants.utils import tenant_context
 
 from evals import runs
 from evals.core.rows import DatasetInvalid
-from evals.core.scorers import scorers_from_words
+from evals.core.scorers import names_in, scorers_from_words
 from evals.core.shown import Line, lines
 from evals.datasets import bundled, import_bundled
 from evals.executing import execute
@@ -60,7 +60,10 @@ class RunCommand(BaseCommand):
         raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
-        tenant = tenant_named(options["tenant"])
+        try:
+            tenant = tenant_named(options["tenant"])
+        except CommandError as error:
+            raise usage_error(str(error)) from None
         if tenant is None:
             raise usage_error("--tenant must name a tenant.")
         with tenant_context(tenant):
@@ -127,12 +130,12 @@ class RunCommand(BaseCommand):
         return say
 
     def _report(self, run: Run, url: str, options: dict[str, Any]) -> None:
-        table = lines(runs.answered(run)) if run.state not in runs.OPEN else []
+        table = lines(runs.answered(run), names_in(run.scorers)) if run.state not in runs.OPEN else []
         if options["json"]:
             self.stdout.write(json.dumps(as_json(run, table, url)))
         else:
             for line in table:
-                self.stdout.write(f"{line.label:<22} {line.text:>12}   of {line.of:,}")
+                self.stdout.write(f"{line.label:<22} {line.text:>12}   of {line.of:,}{runs.why_silent(run, line)}")
         if run.state in (Run.State.FAILED, Run.State.CANCELLED):
             raise CommandError(run.error or "The run was cancelled.")
         if not options["json"]:
@@ -189,7 +192,7 @@ def baseline_wanted(version: DatasetVersion, policy: Policy, options: dict[str, 
         policy=policy.slug,
         policy_version=number,
         name=options["name"],
-        repetitions=options["repetitions"] or 1,
+        repetitions=1 if options["repetitions"] is None else options["repetitions"],
         concurrency=options["concurrency"],
         cache=options["cache"] or Run.Cache.OFF,
         scorers=scorers_from_words(options["scorers"]),

@@ -62,8 +62,8 @@ def test_a_baseline_then_a_candidate_that_is_asked_the_same_way(stage: Stage, qu
     asked = ["--policy", model, "--dataset", questions, "--route", model, "--tenant", stage.tenant.slug, "--here"]
     code, told = refused("eval_candidate", *asked)
     assert code == 2 and "run manage.py eval_baseline first" in told
-    told = command("eval_baseline", *asked, "--repetitions", "2", "--scorers", "exact")
-    assert "Latency p95" in told and "Exact" in told and "/admin/evals/runs/" in told
+    told = command("eval_baseline", *asked, "--repetitions", "2", "--scorers", "exact,json_schema")
+    assert "Latency p95" in told and "of 0: The row has no schema." in told and "/admin/evals/runs/" in told
     save_draft(policy=Policy.objects.get(slug=model), text=DRAFT, base=1)
     made = json.loads(command("eval_candidate", *asked, "--json"))
     assert (made["state"], made["policy"], made["dataset"]) == ("done", f"{model}@2", f"{questions}@1")
@@ -143,6 +143,9 @@ def test_what_cannot_begin_exits_with_two(stage: Stage, questions: str, tenant_b
         ({"--tenant": ""}, "must name a tenant"),
         ({"--route": "none"}, "no enabled route"),
         ({"--scorers": "magic"}, "magic"),
+        ({"--scorers": "judge:route=nobody"}, "no enabled route “nobody”"),
+        ({"--repetitions": "0"}, "greater than or equal to 1"),
+        ({"--tenant": "nobody"}, "no tenant"),
         ({"--version": "9"}, "no version 9"),
     ]
     for other, said in wrong:

@@ -59,6 +59,13 @@ def pods(documents: Documents) -> Iterator[tuple[str, dict[str, Any], dict[str, 
         yield one["metadata"]["name"], template["spec"], template["metadata"]["labels"]
 
 
+def asked_by_evals(documents: Documents) -> str:
+    """The host that evals send."""
+    spec = next(spec for name, spec, _ in pods(documents) if name == "relay-evals")
+    values = {one["name"]: one.get("value", "") for one in spec["containers"][0]["env"]}
+    return urlsplit(str(values["RELAY_EVAL_URL"])).hostname or ""
+
+
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return selector.items() <= labels.items()
 
@@ -126,6 +133,8 @@ def test_nothing_is_reachable_unless_a_policy_says_so(built: Documents) -> None:
     assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= {*outside["except"]}
     asked_by = named(built, "NetworkPolicy", "relay-web-in")["spec"]["ingress"]
     assert [source for rule in asked_by for source in rule["from"]], "from somewhere, not from everywhere"
+    assert "monitoring" in str(asked_by), "Prometheus comes in"
+    assert asked_by_evals(built) in config(built)["RELAY_ALLOWED_HOSTS"].split(",")
 
 
 def test_there_is_one_of_what_must_be_one(built: Documents) -> None:
@@ -222,7 +231,7 @@ def test_an_overlay_of_ones_own_as_operations_md_writes_it(tmp_path: Path) -> No
     mine = build(tmp_path)
     images = {one["image"] for _, spec, _ in pods(mine) for one in spec["containers"] if one["name"] == "relay"}
     assert images == {"registry.example.org/relay:0.1.0"}
-    assert config(mine)["RELAY_ALLOWED_HOSTS"] == "relay.example.org,localhost"
+    assert config(mine)["RELAY_ALLOWED_HOSTS"].split(",") == ["relay.example.org", "localhost", asked_by_evals(mine)]
     assert config(mine)["RELAY_BEHIND_TLS_PROXY"] == "1", "the rest of the base's values stays"
     ingress = named(mine, "Ingress", "relay")["spec"]
     assert ingress["rules"][0]["host"] == ingress["tls"][0]["hosts"][0] == "relay.example.org"

@@ -11,7 +11,7 @@ from django.test import Client
 
 from conftest import SignIn, unique
 from routing.canaries import NoLiveCanary, advance, look_at_all, roll_back, start_canary
-from routing.models import Canary, CanaryCall, Deployment, Policy, PolicyVersion, Provider, Route
+from routing.models import Canary, CanaryCall, CanaryEvidence, Deployment, Policy, PolicyVersion, Provider, Route
 from routing.services import import_policy, save_draft, save_route
 from routing.tests.stage import NO_CACHE
 from tenants.models import Tenant
@@ -65,6 +65,20 @@ def test_the_api_is_for_the_token_and_for_staff(sign_in: SignIn, settings: Any) 
     settings.ADMIN_TOKEN = ""
     assert _status().status_code == _status(token="").status_code == 404
     assert _status(sign_in(None), token="").status_code == 200
+
+
+def test_one_that_cannot_be_looked_at_keeps_no_other_from_it(
+    tenant_a: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, well, broken_too = (_canary(tenant_a) for _ in range(3))
+    CanaryEvidence.objects.filter(canary__in=[broken, broken_too]).update(data={"errors": "nonsense"})
+    assert well.deployment is not None
+    Deployment.objects.filter(pk=well.deployment.pk).update(enabled=False)
+    look_at_all()
+    well.refresh_from_db()
+    assert well.state == Canary.State.ROLLED_BACK
+    assert {broken.pk, broken_too.pk} <= {getattr(record, "canary", None) for record in caplog.records}
+    Canary.objects.filter(pk__in=[broken.pk, broken_too.pk]).delete()
 
 
 def test_a_browser_needs_its_csrf_token(sign_in: SignIn, tenant_a: Tenant) -> None:

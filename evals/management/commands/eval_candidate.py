@@ -41,7 +41,7 @@ class Command(RunCommand):
             policy=policy.slug,
             policy_version=options["policy_version"] or newest_number(policy),
             name=options["name"],
-            repetitions=options["repetitions"] or baseline.repetitions,
+            repetitions=baseline.repetitions if options["repetitions"] is None else options["repetitions"],
             concurrency=options["concurrency"],
             cache=options["cache"] or baseline.cache,
             scorers=scorers_from_words(options["scorers"]) or baseline.scorers,
