@@ -7,6 +7,7 @@ from celery import shared_task
 from django.db import DatabaseError
 from django_tenants.utils import tenant_context
 from kombu.exceptions import OperationalError
+from psycopg.errors import UndefinedTable
 
 from evals import runs
 from evals.models import Run
@@ -34,8 +35,10 @@ def resume_runs() -> int:
         try:
             with tenant_context(tenant):
                 left = runs.abandoned()
-        except DatabaseError:
-            log.exception("could not look for abandoned runs", extra={"schema": tenant.schema_name})
+        except DatabaseError as error:
+            being_made = isinstance(error.__cause__, UndefinedTable)  # a tenant's row is there before its tables
+            say = log.info if being_made else log.exception
+            say("could not look for abandoned runs", extra={"schema": tenant.schema_name})
             continue
         for run_id in left:
             execute_run.apply_async((tenant.slug, run_id), expires=10)

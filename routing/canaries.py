@@ -170,9 +170,12 @@ def look(pk: int) -> bool:
 
 
 @transaction.atomic
-def advance(*, canary: Canary, force: bool = False, by: str = "") -> Canary:
-    """To its next stage. Raises NotAdvanced unless the guardrails allow it or ``force``, and NoLiveCanary."""
+def advance(*, canary: Canary, share: int | None = None, force: bool = False, by: str = "") -> Canary:
+    """To the stage after ``share`` percent (default: where ``canary`` was when it was read): who asks twice goes one
+    stage. Raises NotAdvanced unless the guardrails allow it or ``force``, and NoLiveCanary."""
     row, kept = _locked(canary)
+    if row.share != (canary.share if share is None else share):
+        raise NotAdvanced(f"The canary of {row} is at {row.share} % by now.")
     evidence, rules = from_json(kept.data), rules_of(row)
     decision = decide(evidence, rules, "running", row.share)
     why = sentence(decision, evidence, rules, row.share)

@@ -86,7 +86,9 @@ class CanaryAdmin(TrialAdmin):
         return TemplateResponse(request, "routing/canary.html", context)
 
     def advance_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._act(request, pk, partial(advance, force=request.POST.get("force") == "1"))
+        seen = request.POST.get("share", "")
+        share = int(seen) if seen.isdecimal() and len(seen) < 4 else None
+        return self._act(request, pk, partial(advance, share=share, force=request.POST.get("force") == "1"))
 
     def rollback_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._act(request, pk, partial(roll_back, note=request.POST.get("note", "")[:300]))

@@ -25,7 +25,8 @@ class CanaryView(AdminView):
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, NotAdvanced | NoLiveCanary):
-            reply = ErrorReply(409, str(exc), INVALID, "canary_not_advanced")
+            code = "canary_not_advanced" if isinstance(exc, NotAdvanced) else "canary_ended"
+            reply = ErrorReply(409, str(exc), INVALID, code)
             return Response(reply.body, status=reply.status)
         return super().handle_exception(exc)
 
@@ -43,7 +44,8 @@ class CanaryAdvance(CanaryView):
     @extend_schema(**said("To its next stage, or 409 with the guardrail that says no", OBJECT, request=CanaryForward))
     def post(self, request: Request) -> Response:
         asked = read(CanaryForward, request)
-        return _moved(advance(canary=_which(asked), force=asked["force"], by=self.actor.name))
+        canary, share = _which(asked), asked.get("share")
+        return _moved(advance(canary=canary, share=share, force=asked["force"], by=self.actor.name))
 
 
 class CanaryPause(CanaryView):

@@ -172,6 +172,13 @@ class CanaryMove(serializers.Serializer[Any]):
 
 class CanaryForward(CanaryMove):
     force = serializers.BooleanField(default=False, help_text="Past the guardrails.")
+    share = serializers.IntegerField(
+        min_value=1,
+        max_value=100,
+        required=False,
+        help_text="The percentage that it has now: if it has another, nothing happens (409), so that who asks twice"
+        " goes one stage.",
+    )
 
 
 class CanaryNoted(CanaryMove):

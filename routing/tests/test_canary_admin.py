@@ -96,12 +96,16 @@ def test_advance_says_no_until_the_guardrails_agree(tenant_a: Tenant) -> None:
     assert refused.json()["error"]["message"] == "The stage needs 200 calls of the candidate; it has 0."
     forced = _post("advance", canary=canary.pk, force=True).json()
     assert (forced["state"], forced["share"]) == ("running", 5)
+    again = _post("advance", canary=canary.pk, force=True, share=1)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "canary_not_advanced"), "asked twice"
+    assert "is at 5 % by now" in again.json()["error"]["message"]
     assert forced["transitions"][-1]["why"].startswith("By hand: The stage needs 200")
     assert forced["transitions"][-1]["by"] == "admin token"
     back = _post("rollback", canary=canary.pk, note="Not today.").json()
     assert (back["state"], back["transitions"][-1]["why"]) == ("rolled_back", "By hand. Not today.")
     assert _post("advance", canary=canary.pk, force=True).status_code == 409
-    assert _post("rollback", canary=canary.pk).json()["error"]["message"].endswith("has ended: rolled back.")
+    ended = _post("rollback", canary=canary.pk).json()["error"]
+    assert ended["message"].endswith("has ended: rolled back.") and ended["code"] == "canary_ended"
 
 
 def test_a_paused_one_stays_where_it_is_until_it_is_resumed(tenant_a: Tenant, sign_in: SignIn) -> None:
