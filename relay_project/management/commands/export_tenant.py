@@ -28,8 +28,11 @@ class Command(BaseCommand):
             raise CommandError(f"{path} exists already.")
         record_export(row)
         part = path.with_name(f"{path.name}.part")  # a name that says whole only when it is
-        size = asyncio.run(_write(row, part))
-        part.replace(path)
+        try:
+            size = asyncio.run(_write(row, part))
+            part.replace(path)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
         self.stdout.write(f"{path}: {size:,} bytes. It holds prompts and answers: keep it safe.")
 
 
