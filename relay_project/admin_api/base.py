@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from relay_project.admin_api.access import actor_of, refusal
 from routing.core.request import InvalidRequest
-from routing.errors import INVALID, ErrorReply, describe
+from routing.errors import INVALID, ErrorReply, describe, method_not_allowed
 from tenants.acting import Actor, acting
 from tenants.audit import SAFE
 from tenants.models import Tenant
@@ -50,8 +50,7 @@ def reply_to(error: Exception, allowed: list[str]) -> ErrorReply:
     if isinstance(error, ValidationError):
         return _wrong(*_first(error.message_dict if hasattr(error, "error_dict") else error.messages))
     if isinstance(error, exceptions.MethodNotAllowed):
-        said = f"Use {', '.join(method for method in allowed if method != 'OPTIONS')}."
-        return ErrorReply(405, said, INVALID, "method_not_allowed", headers={"Allow": ", ".join(allowed)})
+        return method_not_allowed(allowed)
     if isinstance(error, exceptions.ParseError):
         return ErrorReply(400, "The body is not valid JSON.", INVALID, "invalid_json")
     if isinstance(error, exceptions.APIException):
@@ -81,7 +80,7 @@ def _first(detail: Any) -> tuple[str | None, str]:
 def read(serializer: type["Serializer[Any]"], request: Request, *, partial: bool = False) -> dict[str, Any]:
     """The checked fields of the body; a field that is not known is an error and not forgotten."""
     if not isinstance(request.data, dict):
-        raise InvalidRequest("The body must be a JSON object.", "")
+        raise InvalidRequest("The body must be a JSON object.")
     reader = serializer(data=request.data, partial=partial)
     if unknown := sorted(set(request.data) - set(reader.fields)):
         raise InvalidRequest(
