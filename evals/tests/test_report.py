@@ -125,7 +125,7 @@ def test_the_file_needs_nothing_from_outside(sign_in: SignIn) -> None:
 
 
 @pytest.mark.parametrize("page", ["change", "delete", "history"])
-def test_without_a_tenant_there_is_no_gate(sign_in: SignIn, page: str) -> None:
+def test_without_a_tenant_no_page_of_a_gate_opens(sign_in: SignIn, page: str) -> None:
     assert sign_in(None).get(f"/admin/evals/gate/1/{page}/?tenant=all").status_code == 404
 
 

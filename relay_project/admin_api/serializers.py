@@ -1,7 +1,9 @@
 """What the admin API reads and writes, field by field. Tenants and keys go by slug and id, not by row number."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
+from django.utils import timezone
 from rest_framework import serializers
 
 from tenants.core.apikeys import PREFIX
@@ -64,6 +66,11 @@ class KeyIn(serializers.Serializer[Any]):
         child=serializers.ChoiceField(ApiKey.Scope.choices), required=False, help_text="Empty: everything."
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+    def validate_expires_at(self, expires_at: datetime | None) -> datetime | None:
+        if expires_at is not None and expires_at <= timezone.now():
+            raise serializers.ValidationError("This is in the past.")
+        return expires_at
 
 
 class QuotaOut(serializers.ModelSerializer[Quota]):
