@@ -1,12 +1,15 @@
 """Carries a run from wherever it stands to its end: every question without a result is asked, each result is kept, the
 figures of its trace are taken over, then the answers are scored. Run by a worker (``tasks.py``) or by a command, one of
-them at a time."""
+them at a time.
+
+A candidate whose baseline nobody has asked yet is carried together with it: both ask the same prompts at the same time,
+so whatever else makes answers slow meanwhile meets both alike."""
 
 import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -19,7 +22,7 @@ from django_tenants.utils import tenant_context
 
 from evals import runs
 from evals.asking import Asker
-from evals.keys import close_door, open_door
+from evals.keys import close_door, key_of, open_door
 from evals.models import Run
 from evals.questions import Answer, Question
 from evals.scoring import score_run
@@ -47,10 +50,16 @@ def execute(tenant: Tenant, run_id: int, *, url: str = "", patience_s: float = A
     worker = str(uuid4())
     with tenant_context(tenant):
         run = runs.claim(run_id, worker)
+        baseline = runs.claim(run.baseline_id, worker) if run and run.baseline_id else None
     if run is None:
         return False
-    asyncio.run(_carried(Carrying(tenant, run, worker, patience_s), url or settings.RELAY_EVAL_URL))
+    mine = [Carrying(tenant, one, worker, patience_s) for one in (baseline, run) if one is not None]
+    asyncio.run(_together(mine, url or settings.RELAY_EVAL_URL))
     return True
+
+
+async def _together(carryings: "Sequence[Carrying]", url: str) -> None:
+    await asyncio.gather(*(_carried(one, url) for one in carryings))
 
 
 async def _carried(carrying: "Carrying", url: str) -> None:
@@ -81,7 +90,7 @@ async def _leave(carrying: "Carrying") -> None:
     try:
         still = await carrying.within(lambda: Run.objects.get(pk=carrying.run.pk))
         if still.state not in runs.OPEN:
-            await carrying.within(close_door, carrying.tenant, carrying.run)
+            await carrying.within(close_door, key_of(carrying.tenant, carrying.run).key_id)
     except DatabaseError:
         log.exception("the key of an eval run was not revoked; it expires")
     finally:
@@ -126,6 +135,7 @@ class Carrying:
                 self._open.extend(pairs)
                 await self._beating(*(self._work(asker) for _ in range(self.run.concurrency)))
             await self._beating(self._take_from_traces())
+            await self._beating(self._after_baseline(url))
             await self._beating(score_run(self.tenant, self.run, key=key, url=url))
         finally:
             await asker.close()
@@ -187,6 +197,15 @@ class Carrying:
                 found = await self.within(runs.bodies, [item for item, _ in pairs])
                 self._next.extend(Question(item, repetition, found[item]) for item, repetition in pairs)
             return self._next.popleft() if self._next else None
+
+    async def _after_baseline(self, url: str) -> None:
+        """Scorers compare with its answers. Should its worker have died, this one carries it: there may be no other."""
+        while self.run.baseline_id and await self.within(runs.is_open, self.run.baseline_id):
+            baseline = await self.within(runs.claim, self.run.baseline_id, self.worker)
+            if baseline is not None:
+                await _carried(Carrying(self.tenant, baseline, self.worker, self._patience_s), url)
+            else:
+                await asyncio.sleep(BEAT_S)
 
     async def _take_from_traces(self) -> None:
         """Results whose trace does not come keep what the client saw."""

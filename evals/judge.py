@@ -51,8 +51,8 @@ class Judged:
 
 
 class Judge:
-    """One of a run. ``about``: what tells its questions from all others, for their Idempotency-Keys: a question that
-    was paid for before a worker died is not paid for again."""
+    """One of a run or a canary. ``about``: what tells its questions from all others, for their Idempotency-Keys: a
+    question that was paid for before a worker died is not paid for again."""
 
     def __init__(self, scorer: Scorer, *, url: str, key: str, about: str, retries: int = 3) -> None:
         self.scorer = scorer
@@ -63,8 +63,8 @@ class Judge:
     async def close(self) -> None:
         await self._client.close()
 
-    async def judge(self, result: int, case: Case) -> tuple[Score, Judged]:
-        """``result``: its id."""
+    async def judge(self, result: int | str, case: Case) -> tuple[Score, Judged]:
+        """``result``: its id, or that of the trace which holds the answer."""
         against, other = _opponent(case, str(self.scorer.options["against"]))
         judged = Judged(against)
         if against in NAMED and other is None:
@@ -76,7 +76,7 @@ class Judge:
         except JudgeAway as error:
             return Score(None, f"{AWAY}: {error}"[:500]), judged
 
-    async def _compare(self, result: int, case: Case, other: str, judged: Judged) -> Score:
+    async def _compare(self, result: int | str, case: Case, other: str, judged: Judged) -> Score:
         verdicts = []
         for candidate_first in (True, False):
             messages = ask_to_compare(case, other, candidate_first=candidate_first, criteria=self._criteria)
@@ -88,7 +88,7 @@ class Judge:
         judged.verdicts = [str(verdict) for verdict in verdicts]
         return score_of_pair(verdicts[0], verdicts[1], NAMED[judged.against])
 
-    async def _grade(self, result: int, case: Case, judged: Judged) -> Score:
+    async def _grade(self, result: int | str, case: Case, judged: Judged) -> Score:
         reply = await self._ask(ask_to_grade(case, self._criteria), f"{result}/alone", judged)
         grade = read_grade(reply)
         return unreadable(reply) if grade is None else score_of_grade(grade)

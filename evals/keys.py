@@ -1,5 +1,5 @@
-"""The API key of a run: made from the platform's secret and the run, so that any worker that takes the run over has it
-and nothing stores it. It lives as long as the run."""
+"""The API key of a run, or of the judge of a canary: made from the platform's secret and that, so that any worker that
+takes it over has the key and nothing stores it. It lives as long as the run or the canary."""
 
 import hmac
 from datetime import datetime, timedelta
@@ -10,7 +10,8 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from evals.models import Run
-from routing.models import PolicyVersion
+from routing.core.canary_calls import JUDGE
+from routing.models import Canary, CanaryScoring, PolicyVersion
 from routing.services import serve_version
 from tenants.core.apikeys import NewKey, make_key
 from tenants.models import ApiKey, Tenant
@@ -21,7 +22,15 @@ SCOPES = [ApiKey.Scope.CHAT, ApiKey.Scope.MODELS, ApiKey.Scope.EVALS]
 
 
 def key_of(tenant: Tenant, run: Run) -> NewKey:
-    purpose = f"API key of eval run {run.pk} of tenant {tenant.slug}, {run.created_at.isoformat()}"
+    return _key_for(f"API key of eval run {run.pk} of tenant {tenant.slug}, {run.created_at.isoformat()}")
+
+
+def judges_key_of(tenant: Tenant, canary: Canary) -> NewKey:
+    since = canary.started_at.isoformat()
+    return _key_for(f"API key of the judge of canary {canary.pk} of tenant {tenant.slug}, {since}")
+
+
+def _key_for(purpose: str) -> NewKey:
     return make_key(hmac.digest(settings.SECRET_KEY.encode(), purpose.encode(), "sha512"))
 
 
@@ -46,14 +55,31 @@ def open_door(tenant: Tenant, run: Run) -> str:
         raise PolicyVersion.DoesNotExist(f"The policy “{run.policy}” has no version {run.policy_version} any more.")
     until: datetime = timezone.now() + LIFE
     serve_version(version, until)
-    kept = ApiKey.objects.filter(key_id=key.key_id).update(expires_at=until, revoked_at=None)
-    if not kept:
-        row = ApiKey(tenant=tenant, name=f"eval run {run.pk}", scopes=SCOPES, expires_at=until, created_by="evals")
-        save_api_key(row, key)
+    if not ApiKey.objects.filter(key_id=key.key_id).update(expires_at=until, revoked_at=None):
+        _keep(tenant, key, f"eval run {run.pk}", until)
     return key.text
 
 
-def close_door(tenant: Tenant, run: Run) -> None:
-    key = ApiKey.objects.filter(key_id=key_of(tenant, run).key_id).first()
+def close_door(key_id: str) -> None:
+    key = ApiKey.objects.filter(key_id=key_id).first()
     if key is not None:
         revoke_api_key(key=key)
+
+
+@transaction.atomic
+def open_judges_door(tenant: Tenant, canary: Canary) -> bool:
+    """False: the key is new, and in force within a second. One that somebody revoked stays revoked."""
+    key, now = judges_key_of(tenant, canary), timezone.now()
+    row = ApiKey.objects.filter(key_id=key.key_id).first()
+    if row is None:
+        _keep(tenant, key, f"{JUDGE}{canary.pk}", now + LIFE)
+        CanaryScoring.objects.filter(canary=canary).update(key_id=key.key_id)
+        return False
+    if row.expires_at is not None and row.expires_at < now + LIFE / 2:
+        ApiKey.objects.filter(pk=row.pk).update(expires_at=now + LIFE)
+    return True
+
+
+def _keep(tenant: Tenant, key: NewKey, name: str, until: datetime) -> None:
+    row = ApiKey(tenant=tenant, name=name, scopes=SCOPES, expires_at=until, created_by="evals")
+    save_api_key(row, key)

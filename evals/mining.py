@@ -1,5 +1,5 @@
 """Rows from a tenant's own traces: a sample of what its clients asked, each prompt once, redacted. In the schema that
-is set. What runs themselves asked is left out."""
+is set. What runs and judges themselves asked is left out."""
 
 import hashlib
 import random
@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from evals.core.redaction import redacted, told
 from evals.core.rows import PARAMETERS, Row
+from routing.core.canary_calls import JUDGE
 from traces.models import Trace
 
 CAP = 20_000  # the newest traces that a sample is taken from
@@ -69,7 +70,8 @@ def _matching(wish: Wish) -> "QuerySet[Trace]":
     )
     if not wish.outcome:
         traces = traces.exclude(outcome=Trace.Outcome.REJECTED)
-    return traces.exclude(prompt_line="").exclude(api_key__startswith="eval run ")
+    asked_here = Q(api_key__startswith="eval run ") | Q(api_key__startswith=JUDGE)
+    return traces.exclude(prompt_line="").exclude(asked_here)
 
 
 def _different(traces: list[Any]) -> Iterator[tuple[Trace, dict[str, Any]]]:

@@ -16,8 +16,9 @@ from django.db import connection
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce, Now
 
-from evals.core.metrics import Answered
+from evals.core.metrics import SCORE, Answered
 from evals.core.scorers import BadScorers, read_scorers
+from evals.core.shown import Line
 from evals.keys import version_of
 from evals.models import Dataset, DatasetVersion, Item, Result, Run
 from evals.questions import Answer, Question
@@ -109,15 +110,18 @@ def create_run(*, tenant: Tenant, wanted: Wanted, created_by: str = "", staff: b
 
 
 def _check(tenant: Tenant, run: Run, *, staff: bool) -> None:
-    routes = Route.objects.filter(Q(tenant=tenant) | Q(tenant=None), name=run.route, enabled=True)
-    if not routes.exists():
+    usable = Route.objects.filter(Q(tenant=tenant) | Q(tenant=None), enabled=True)
+    if not usable.filter(name=run.route).exists():
         raise ValidationError({"route": f"There is no enabled route “{run.route}” that {tenant.name} may ask."})
     if version_of(tenant, run.policy, run.policy_version, staff=staff) is None:
         raise ValidationError({"policy": f"There is no version {run.policy_version} of a policy “{run.policy}”."})
     try:
-        read_scorers(run.scorers, settings.RELAY_EVAL_SCORERS)
+        scorers = read_scorers(run.scorers, settings.RELAY_EVAL_SCORERS)
     except BadScorers as problem:
         raise ValidationError({"scorers": str(problem)}) from None
+    for judge in (str(scorer.options["route"]) for scorer in scorers if scorer.kind == "judge"):
+        if not usable.filter(name=judge).exists():
+            raise ValidationError({"scorers": f"There is no enabled route “{judge}” that could judge."})
     if run.expected > MOST_RESULTS:
         raise ValidationError({"repetitions": f"{run.expected:,} requests are too many: at most {MOST_RESULTS:,}."})
     if run.baseline is not None and run.baseline.version_id != run.version_id:
@@ -139,6 +143,11 @@ def claim(run_id: int, worker: str) -> Run | None:
         state=Run.State.RUNNING, worker=worker, beat_at=Now(), started_at=Coalesce("started_at", Now())
     )
     return Run.objects.select_related("version__dataset").get(pk=run_id) if claimed else None
+
+
+def is_open(run_id: int) -> bool:
+    """Whether it may get more results."""
+    return Run.objects.filter(pk=run_id, state__in=OPEN).exists()
 
 
 def beat(run_id: int, worker: str) -> bool:
@@ -209,6 +218,15 @@ def take_from_traces(run: Run) -> int:
 def answered(run: Run) -> list[Answered]:
     """The results as the metrics read them."""
     return [Answered(*values) for values in run.results.values_list(*FIGURES)]
+
+
+def why_silent(run: Run, line: Line) -> str:
+    """Why a scorer gave no score, as it remarked of the first answer; empty for any other figure."""
+    if line.of or not line.name.startswith(SCORE):
+        return ""
+    name = line.name.removeprefix(SCORE)
+    remark = run.results.order_by("pk").filter(remarks__has_key=name).values_list(f"remarks__{name}", flat=True).first()
+    return f": {remark}" if remark else ""
 
 
 def progress_of(runs: Sequence[Run]) -> dict[int, Progress]:

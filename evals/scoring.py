@@ -78,7 +78,7 @@ class _Scoring:
 
     async def score(self, results: Sequence[Result]) -> Scored:
         opened = await _within(self.tenant, _opened, self.run, results, self.scorers)
-        said = await asyncio.to_thread(_score_here, opened)
+        said = await asyncio.to_thread(_score_all, opened)
         await _within(self.tenant, _keep_all, said)
         values = [score.value for scores, _ in said.values() for score in scores.values()]
         values += await self._ask_judges(opened)
@@ -149,18 +149,19 @@ def _silent(result: Result, scorer: str) -> bool:
 Said = tuple[Mapping[str, Score], bool]  # and whether it is a refusal
 
 
-def _score_here(opened: Sequence[Open]) -> dict[int, Said]:
+def _score_all(opened: Sequence[Open]) -> dict[int, Said]:
     """All but the judges, by result."""
     return {
         one.result: (
-            {scorer.name: _score(scorer, one.case) for scorer in one.scorers if scorer.kind != "judge"},
+            {scorer.name: score_here(scorer, one.case) for scorer in one.scorers if scorer.kind != "judge"},
             one.outcome == Result.Outcome.OK and refuses(one.case.answer),
         )
         for one in opened
     }
 
 
-def _score(scorer: Scorer, case: Case) -> Score:
+def score_here(scorer: Scorer, case: Case) -> Score:
+    """By any but a judge."""
     if scorer.kind in PURE:
         return score_purely(scorer, case)
     if scorer.kind == "similarity":

@@ -1,5 +1,5 @@
-"""Celery's part in runs. ``execute_run`` has a queue of its own, “evals”: a run takes minutes, and what the platform
-does every few seconds must not wait for it."""
+"""Celery's part in runs, and in the scores of canaries. ``execute_run`` and ``score_canary`` have a queue of their own,
+“evals”: they take minutes and up to one, and what the platform does every few seconds must not wait for them."""
 
 import logging
 
@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 
 from evals import runs
 from evals.models import Run
+from routing.canary_scores import with_work
 from tenants.models import Tenant
 
 log = logging.getLogger("relay.evals")
@@ -40,6 +41,21 @@ def resume_runs() -> int:
             execute_run.apply_async((tenant.slug, run_id), expires=10)
         offered += len(left)
     return offered
+
+
+@shared_task(name="evals.tasks.score_canaries")  # type: ignore[untyped-decorator]
+def score_canaries() -> int:
+    found = with_work()
+    for pk in found:
+        score_canary.apply_async((pk,), expires=10)
+    return len(found)
+
+
+@shared_task(name="evals.tasks.score_canary")  # type: ignore[untyped-decorator]
+def score_canary(pk: int) -> int:
+    from evals import canary_scores  # with OpenAI's client, see above
+
+    return canary_scores.score_canary(pk)
 
 
 def send(tenant: Tenant, run: Run) -> None:

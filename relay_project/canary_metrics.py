@@ -8,6 +8,7 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from routing.canary_scores import rules_of
 from routing.core.canary import LIVE
 from routing.core.canary_record import from_json
 from routing.core.canary_words import figures
@@ -23,13 +24,13 @@ def canaries() -> Iterator[Metric]:
     share = GaugeMetricFamily("relay_canary_share_ratio", "Of the route's traffic, 0 to 1.", labels=OF)
     state = GaugeMetricFamily("relay_canary_state", "1: it runs, holds or is paused.", labels=[*OF, "state"])
     calls = GaugeMetricFamily("relay_canary_calls", "Calls that the tests have seen.", labels=[*OF, "arm", "outcome"])
-    rows = Canary.objects.select_related("route__tenant", "evidence")
+    rows = Canary.objects.select_related("route__tenant", "evidence", "scoring")
     for row in rows.filter(state__in=LIVE)[:MOST]:
         of = [_route(row), row.name]
         share.add_metric(of, row.share / 100)
         for one in LIVE:
             state.add_metric([*of, one], float(row.state == one))
-        told = figures(from_json(row.evidence.data), row.rules)
+        told = figures(from_json(row.evidence.data), rules_of(row))
         for arm in ("base", "candidate"):
             calls.add_metric([*of, arm, "failed"], told[arm]["failed"])
             calls.add_metric([*of, arm, "answered"], told[arm]["calls"] - told[arm]["failed"])

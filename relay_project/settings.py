@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -76,8 +77,9 @@ RELAY_EVAL_URL = (env.text("RELAY_EVAL_URL") or f"http://127.0.0.1:{PORT}").rstr
 RELAY_EVAL_SCORERS = env.names("RELAY_EVAL_SCORERS")
 
 # --- Applications ------------------------------------------------------------------------------------------------
+SERVED_BY_DAPHNE = sys.argv[1:2] == ["runserver"]  # in every other process its 17 MB of Twisted would lie idle
 SHARED_APPS = [
-    "daphne",
+    *(["daphne"] if SERVED_BY_DAPHNE else []),
     "tenants",  # ahead of django_tenants, which has a create_tenant of its own
     "django_tenants",
     "routing",
@@ -171,12 +173,16 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "relay:celery:"}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_ROUTES = {"evals.tasks.execute_run": {"queue": "evals"}}  # a run takes minutes: workers of its own
+CELERY_TASK_ROUTES = {  # these take up to minutes: workers of their own
+    "evals.tasks.execute_run": {"queue": "evals"},
+    "evals.tasks.score_canary": {"queue": "evals"},
+}
 CELERY_BEAT_SCHEDULE = {
     "purge-expired-cache": {"task": "caching.tasks.purge_expired", "schedule": 3600.0},
     "look-for-alerts": {"task": "relay_project.alerts.tasks.look_and_tell", "schedule": 60.0},
     "keep-partitions": {"task": "traces.tasks.keep_partitions", "schedule": 3600.0},
     "resume-eval-runs": {"task": "evals.tasks.resume_runs", "schedule": 10.0, "options": {"expires": 10}},
+    "score-canaries": {"task": "evals.tasks.score_canaries", "schedule": 10.0, "options": {"expires": 10}},
     "forget-shadow-pairs": {"task": "routing.tasks.forget_shadow_pairs", "schedule": 3600.0},
     "forget-contexts": {"task": "routing.tasks.forget_contexts", "schedule": 24 * 3600.0},
     "watch-canaries": {"task": "routing.tasks.watch_canaries", "schedule": 2.0, "options": {"expires": 10}},

@@ -4,6 +4,7 @@ commands call these.
 Each takes the canary's row first, so that two at once come one after the other and the second sees what the first did.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,17 +15,28 @@ from django.utils import timezone
 
 from routing.canary_arm import problem_with_candidate
 from routing.canary_calls import forget_calls, take_calls
+from routing.canary_scores import Wanted, make_pairs, rules_of, scoring_of, scoring_wanted, see_scores
 from routing.core.canary import ALL, LIVE, TABLE, Decision, Event, Evidence, decide, next_stage, observe
 from routing.core.canary_record import from_json, to_json
 from routing.core.canary_words import figures, sentence
 from routing.credentials import stored_credentials
 from routing.documents import read_policy
-from routing.models import Canary, CanaryEvidence, CanaryTransition, Deployment, Policy, PolicyVersion, Route
+from routing.models import (
+    Canary,
+    CanaryEvidence,
+    CanaryScoring,
+    CanaryTransition,
+    Deployment,
+    Policy,
+    PolicyVersion,
+    Route,
+)
 from routing.services import activate, save_route
 
+log = logging.getLogger("relay.canaries")
 MOST_CALLS = 5_000  # in one look, so that its transaction stays short
 MOST_POINTS = 160  # of the curve; then every other one goes
-RELATED = ("route__tenant", "route__policy", "deployment__provider", "policy_version__policy")
+RELATED = ("route__tenant", "route__policy", "deployment__provider", "policy_version__policy", "scoring")
 
 
 class NotAdvanced(Exception):
@@ -43,9 +55,11 @@ def start_canary(
     sticky: str = Canary.Sticky.CONVERSATION,
     stages: Sequence[int] | None = None,
     window: int | None = None,
+    scores: Wanted | None = None,
     by: str = "",
 ) -> Canary:
-    """In force everywhere within a second. What is not given comes from the settings. Raises ValidationError."""
+    """In force everywhere within a second. What is not given comes from the settings; without ``scores`` answers are
+    not scored. Raises ValidationError."""
     row = Canary(route=route, sticky=sticky, started_by=by[:150])
     row.stages = [*(settings.CANARY_STAGES if stages is None else stages)]
     row.stages += [] if row.stages and row.stages[-1] == ALL else [ALL]
@@ -57,14 +71,24 @@ def start_canary(
     _choose(row, candidate)
     _check(row)
     row.clean_fields(exclude=["name", "base", "state", "stage"])
+    scoring = scoring_wanted(row, scores) if scores is not None else None
     try:
-        with transaction.atomic():
-            row.save()
-            CanaryEvidence.objects.create(canary=row, data=to_json(Evidence()))
-            _record(row, ("", 0), f"Started with {row.share} % of {route.name}.", Evidence(), by)
+        _save(row, scoring, by)
     except IntegrityError:
         raise _taken(route) from None
     return row
+
+
+@transaction.atomic
+def _save(row: Canary, scoring: CanaryScoring | None, by: str) -> None:
+    row.save()
+    CanaryEvidence.objects.create(canary=row, data=to_json(Evidence()))
+    said = f"Started with {row.share} % of {row.route.name}."
+    if scoring is not None:
+        scoring.canary = row
+        scoring.save()
+        said += f" Its answers are scored by {scoring.scorer['name']}."
+    _record(row, ("", 0), said, Evidence(), by)
 
 
 def _slo(policy: Policy) -> float:
@@ -109,8 +133,11 @@ def look_at_all() -> int:
     """What Relay does by itself, every few seconds; how many canaries are live."""
     live = list(Canary.objects.filter(state__in=LIVE).values_list("pk", flat=True))
     for pk in live:
-        while look(pk):
-            pass
+        try:
+            while look(pk):
+                pass
+        except Exception:  # the others are watched all the same, and this one is looked at again next time
+            log.exception("a canary could not be looked at", extra={"canary": pk})
     forget_calls()
     return len(live)
 
@@ -127,12 +154,15 @@ def look(pk: int) -> bool:
     if gone := problem_with_candidate(canary, stored_credentials()):
         _move(canary, "gone", gone, evidence)
         return False
-    calls = take_calls(canary.pk, MOST_CALLS)
-    rules, share = canary.rules, canary.share
+    calls, scored = take_calls(canary.pk, MOST_CALLS), 0
+    rules, share = rules_of(canary), canary.share
     for call in calls:
         evidence = observe(evidence, call, rules, share)
+    if (scoring := scoring_of(canary)) is not None:
+        make_pairs(scoring, calls, timezone.now())
+        evidence, scored = see_scores(canary, evidence, rules)
     decision = decide(evidence, rules, _state(canary), share)
-    if calls:
+    if calls or scored:
         _keep(kept, evidence, share)
     if decision.event is not None:
         _move(canary, decision.event, sentence(decision, evidence, rules, share), evidence, kept=kept)
@@ -143,7 +173,7 @@ def look(pk: int) -> bool:
 def advance(*, canary: Canary, force: bool = False, by: str = "") -> Canary:
     """To its next stage. Raises NotAdvanced unless the guardrails allow it or ``force``, and NoLiveCanary."""
     row, kept = _locked(canary)
-    evidence, rules = from_json(kept.data), row.rules
+    evidence, rules = from_json(kept.data), rules_of(row)
     decision = decide(evidence, rules, "running", row.share)
     why = sentence(decision, evidence, rules, row.share)
     if decision.reason != "passed" and not force:
@@ -183,8 +213,9 @@ def _by_hand(canary: Canary, event: Event, by: str, note: str) -> Canary:
 
 def verdict_on(canary: Canary, evidence: Evidence) -> tuple[Decision, str]:
     """What would be decided now, and why in words."""
-    decision = decide(evidence, canary.rules, _state(canary), canary.share)
-    return decision, sentence(decision, evidence, canary.rules, canary.share)
+    rules = rules_of(canary)
+    decision = decide(evidence, rules, _state(canary), canary.share)
+    return decision, sentence(decision, evidence, rules, canary.share)
 
 
 def _locked(canary: Canary) -> tuple[Canary, CanaryEvidence]:
@@ -221,7 +252,7 @@ def _record(canary: Canary, before: tuple[str, int], why: str, evidence: Evidenc
         from_share=before[1],
         to_share=share,
         why=why[:600],
-        evidence=figures(evidence, canary.rules),
+        evidence=figures(evidence, rules_of(canary)),
         by=by[:150],
     )
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from routing.canaries import NoLiveCanary, NotAdvanced, advance, pause, resume, roll_back, start_canary
 from routing.canary_form import StartForm
-from routing.canary_page import page_of
+from routing.canary_page import page_of, seen_of
 from routing.models import Canary
 from routing.trial_admin import TrialAdmin
 from tenants.page import current_tenant, is_platform_staff, pill, when, with_tenant
@@ -36,7 +36,7 @@ class CanaryAdmin(TrialAdmin):
     list_before_template = "routing/canary_list_head.html"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Canary]":
-        return super().get_queryset(request).select_related("evidence")
+        return super().get_queryset(request).select_related("evidence", "scoring")
 
     def get_urls(self) -> list[URLPattern]:
         verbs: dict[str, Callable[..., HttpResponse]] = {
@@ -123,7 +123,7 @@ class CanaryAdmin(TrialAdmin):
 
     @admin.display(description="Candidate failed")
     def seen(self, canary: Canary) -> str:
-        return page_of(canary).seen
+        return seen_of(canary)
 
     @admin.display(description="Started")
     def started(self, canary: Canary) -> SafeString | str:

@@ -43,6 +43,8 @@ def problem_with_candidate(canary: Canary | Shadow, stored: Stored) -> str:
         return f"The route follows another policy by now than that of {canary.name}."
     if version.policy.active_version == version.number:
         return f"{canary.name} was made active, so there is nothing to compare it with."
+    if isinstance(canary, Canary) and canary.base.rpartition("@")[2] != str(version.policy.active_version):
+        return f"{canary.name} was compared with {canary.base}, which is not active any more."
     try:
         read_policy(version.text)
     except PolicyInvalid:

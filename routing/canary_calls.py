@@ -10,17 +10,17 @@ from routing.core.canary_calls import call_in
 
 # What ended meanwhile, or never was, takes no calls any more.
 KEEP = """
-    INSERT INTO public.routing_canarycall (canary_id, candidate, failed, latency_ms, ttft_ms, cost_microusd)
-    SELECT seen.canary, candidate, failed, latency, ttft, cost
-    FROM unnest(%s::bigint[], %s::bool[], %s::bool[], %s::float8[], %s::float8[], %s::float8[]) WITH ORDINALITY
-      AS seen (canary, candidate, failed, latency, ttft, cost, place)
+    INSERT INTO public.routing_canarycall (canary_id, candidate, failed, latency_ms, ttft_ms, cost_microusd, trace_id)
+    SELECT seen.canary, candidate, failed, latency, ttft, cost, trace
+    FROM unnest(%s::bigint[], %s::bool[], %s::bool[], %s::float8[], %s::float8[], %s::float8[], %s::uuid[])
+      WITH ORDINALITY AS seen (canary, candidate, failed, latency, ttft, cost, trace, place)
     JOIN public.routing_canary ON routing_canary.id = seen.canary AND state = ANY(%s)
     ORDER BY place
 """
 TAKE = """
     DELETE FROM public.routing_canarycall WHERE id IN (
       SELECT id FROM public.routing_canarycall WHERE canary_id = %s ORDER BY id LIMIT %s
-    ) RETURNING id, candidate, failed, latency_ms, ttft_ms, cost_microusd
+    ) RETURNING id, candidate, failed, latency_ms, ttft_ms, cost_microusd, trace_id
 """
 FORGET = """
     DELETE FROM public.routing_canarycall WHERE NOT EXISTS (

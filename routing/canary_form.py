@@ -1,11 +1,13 @@
 """The form that starts a canary."""
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from routing.canary_scores import READERS, USUAL, Wanted
 from routing.models import Canary
 from routing.trial_form import TrialForm
 
@@ -28,10 +30,48 @@ class StartForm(TrialForm):
         min_value=1, max_value=1_000_000, help_text="Calls of the candidate that each stage needs."
     )
 
+    scorer = forms.CharField(required=False, max_length=500)
+    score_percent = forms.FloatField(
+        label="Percent scored",
+        required=False,
+        min_value=0.1,
+        max_value=100,
+        initial=f"{USUAL.percent:g}",
+        help_text="Of the candidate's answers, each beside one of the base that was given at about the same time.",
+    )
+    score_daily = forms.IntegerField(
+        label="Pairs a day",
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        initial=USUAL.daily,
+        help_text="At most, by UTC. A judge is asked twice for each pair, on the tenant's account.",
+    )
+    score_tolerance = forms.FloatField(
+        label="Score tolerance",
+        required=False,
+        min_value=0,
+        max_value=0.9,
+        initial=USUAL.tolerance,
+        help_text="Scores go from 0 to 1. A candidate that is proven to score worse by more than this is taken back.",
+    )
+    score_least_pairs = forms.IntegerField(
+        label="Pairs a stage needs",
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        initial=USUAL.least_pairs,
+        help_text="0: missing scores keep no stage waiting. At 100 % there is no base, so nothing is scored.",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["stages"].initial = ", ".join(map(str, settings.CANARY_STAGES))
         self.fields["window"].initial = settings.CANARY_WINDOW
+        [(_, described)] = READERS
+        self.fields[
+            "scorer"
+        ].help_text = f"Scores a sample of both sides' answers. {described()} Empty: answers are not scored."
 
     def clean_stages(self) -> list[int]:
         try:
@@ -43,4 +83,12 @@ class StartForm(TrialForm):
         """As ``start_canary`` takes it."""
         data = self.cleaned_data
         kept = {name: data[name] for name in ("route", "sticky", "stages", "window")}
-        return {**kept, "candidate": self.tried()}
+        return {**kept, "candidate": self.tried(), "scores": self._scores()}
+
+    def _scores(self) -> Wanted | None:
+        """What is left empty is as usual."""
+        data = self.cleaned_data
+        if not data["scorer"]:
+            return None
+        given = {name: data[f"score_{name}"] for name in ("percent", "daily", "tolerance", "least_pairs")}
+        return replace(USUAL, scorer=data["scorer"], **{name: one for name, one in given.items() if one is not None})

@@ -5,6 +5,8 @@ from math import log
 from typing import Any
 
 from routing.canaries import verdict_on
+from routing.canary_score_page import Scores, scores_of
+from routing.canary_scores import rules_of
 from routing.core.canary_record import from_json
 from routing.core.canary_words import figures
 from routing.models import Canary, CanaryTransition
@@ -12,7 +14,14 @@ from traces.core.charts import line
 
 WIDTH, HEIGHT = 600, 160
 TOP = 1.15  # of what decides, so that the line of the bar lies inside the chart
-GROUPS = {"errors": "failed", "errors_alone": "fell-back", "latency": "p95", "ttft": "ok", "cost": "limited"}
+GROUPS = {
+    "errors": "failed",
+    "errors_alone": "fell-back",
+    "latency": "p95",
+    "ttft": "ok",
+    "cost": "limited",
+    "score": "cached",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +52,8 @@ class Page:
     calls: int
     budget: str
     verdict: str
-    seen: str
     transitions: list[CanaryTransition]
+    scores: Scores | None
     width: int = WIDTH
     height: int = HEIGHT
     bar_y: float = round(HEIGHT - HEIGHT / TOP, 1)
@@ -52,7 +61,8 @@ class Page:
 
 def page_of(canary: Canary) -> Page:
     evidence = from_json(canary.evidence.data)
-    told = figures(evidence, canary.rules)
+    rules = rules_of(canary)
+    told = figures(evidence, rules)
     curve = canary.evidence.curve
     candidate = told["candidate"]
     return Page(
@@ -61,11 +71,17 @@ def page_of(canary: Canary) -> Page:
         metrics=[_metric(one, curve) for one in told["metrics"]],
         points=len(curve),
         calls=candidate["calls"],
-        budget=f"{canary.rules.budget:.1%}",
+        budget=f"{rules.budget:.1%}",
         verdict=verdict_on(canary, evidence)[1] if canary.live else "",
-        seen=f"{candidate['failed']:,} of {candidate['calls']:,}" if candidate["calls"] else "–",
         transitions=list(canary.transitions.order_by("-at", "-id")),
+        scores=scores_of(canary, told.get("score")),
     )
+
+
+def seen_of(canary: Canary) -> str:
+    """How many calls of the candidate failed, for the list."""
+    candidate = figures(from_json(canary.evidence.data), rules_of(canary))["candidate"]
+    return f"{candidate['failed']:,} of {candidate['calls']:,}" if candidate["calls"] else "–"
 
 
 def _stages(canary: Canary) -> list[Stage]:

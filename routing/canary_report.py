@@ -3,6 +3,7 @@
 from typing import Any
 
 from routing.canaries import verdict_on
+from routing.canary_scores import rules_of, scores_told
 from routing.core.canary import ALL
 from routing.core.canary_record import from_json
 from routing.core.canary_words import figures
@@ -10,7 +11,8 @@ from routing.models import Canary, CanaryTransition
 
 
 def report_of(canary: Canary) -> dict[str, Any]:
-    """``evidence``: both arms and each metric's e-value beside its bar; ``next``: what would be decided now."""
+    """``evidence``: both arms and each metric's e-value beside its bar; ``next``: what would be decided now.
+    ``scoring``: how its answers are scored, None if they are not."""
     evidence = from_json(canary.evidence.data)
     route = canary.route
     return {
@@ -27,7 +29,8 @@ def report_of(canary: Canary) -> dict[str, Any]:
         "started_by": canary.started_by,
         "ended_at": canary.ended_at,
         "next": verdict_on(canary, evidence)[1] if canary.live else None,
-        "evidence": figures(evidence, canary.rules),
+        "evidence": figures(evidence, rules_of(canary)),
+        "scoring": scores_told(canary),
         "transitions": [_told(one) for one in canary.transitions.all()],
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from routing.core.canary import ALL, Call, Evidence, Rules, decide, next_stage, observe, worse_in
+from routing.core.canary import ALL, Call, Evidence, Rules, decide, next_stage, observe, observe_scores, worse_in
 from routing.core.sequential import Contest, with_base, with_candidate
 
 BASE_ERRORS = 0.01
@@ -19,6 +19,11 @@ TIMES_WORSE = 5
 HORIZON = 2_000  # calls of the candidate that a canary is followed for
 FULL_HORIZON, FULL_SHARE = 300, 25  # with every metric: all calls of the base are drawn one by one
 SHARE = 1  # percent, the first stage: the base has 99 calls for each of the candidate
+GRADES = (0.0, 0.25, 0.5, 0.75, 1.0)  # a judge's, as scores
+GOOD, BAD = (0.03, 0.04, 0.12, 0.28, 0.53), (0.1, 0.15, 0.2, 0.27, 0.28)  # how often each: means .81 and .62
+USUAL = Rules(tolerance=0.05)
+HARDEST = Rules(tolerance=0.0)  # of which an identical candidate is at the very edge
+MOST_PAIRS = 600
 LOOK_EVERY, Z95 = 10, 1.96  # the z-test is read so often, at 5 % two-sided as is usual
 
 Said = Callable[[int, int], None]  # done, of
@@ -29,10 +34,11 @@ class Result:
     canaries: int
     horizon: int
     false_rollback: float  # share of identical candidates that were rolled back at any time
-    false_rollback_all_metrics: float  # the same with latency, first token and cost, in fewer canaries
+    false_rollback_all_metrics: float  # the same with latency, first token, cost and scores, in fewer canaries
     median_requests_to_catch_5x: float
     p99_requests_to_catch_5x: float
     power_5x: float  # share of candidates that fail five times as often and were caught within the horizon
+    median_pairs_to_catch_worse_answers: float  # of scores, .62 beside .81, of which .05 less is allowed
     z_test_false_rollback: float
     z_test_median_requests_to_catch_5x: float
 
@@ -41,8 +47,8 @@ class Result:
 
 
 def simulate(canaries: int, seed: int, said: Said) -> Result:
-    every_metric = max(1, canaries // 5)
-    chance, total = np.random.default_rng(seed), 2 * canaries + every_metric
+    fewer = max(1, canaries // 5)
+    chance, total = np.random.default_rng(seed), 2 * canaries + 2 * fewer
     same: list[tuple[int, int]] = []
     worse: list[tuple[int, int]] = []
     done = 0
@@ -51,11 +57,13 @@ def simulate(canaries: int, seed: int, said: Said) -> Result:
             found.append(_one(chance, errors))
             done += 1
             said(done, total)
-    full = []
-    for _ in range(every_metric):
-        full.append(_with_every_metric(chance))
-        done += 1
-        said(done, total)
+    full: list[int] = []
+    pairs: list[int] = []
+    for run, result in ((_with_every_metric, full), (_with_worse_answers, pairs)):
+        for _ in range(fewer):
+            result.append(run(chance))
+            done += 1
+            said(done, total)
     caught, z_caught = np.array([ours for ours, _ in worse]), np.array([z for _, z in worse])
     return Result(
         canaries=canaries,
@@ -65,6 +73,7 @@ def simulate(canaries: int, seed: int, said: Said) -> Result:
         median_requests_to_catch_5x=float(np.median(caught)),
         p99_requests_to_catch_5x=float(np.quantile(caught, 0.99)),
         power_5x=_share(ours for ours, _ in worse),
+        median_pairs_to_catch_worse_answers=float(np.median(pairs)),
         z_test_false_rollback=_share(z for _, z in same),
         z_test_median_requests_to_catch_5x=float(np.median(z_caught)),
     )
@@ -104,10 +113,14 @@ def _z_test(bad: Any, base_bad: Any, per_call: int) -> int:
 
 
 def _with_every_metric(chance: np.random.Generator) -> int:
-    """An identical candidate through whole stages: the tests go on, windows begin anew."""
-    rules, evidence, calls = Rules(), Evidence(), 0
+    """An identical candidate through whole stages: the tests go on, windows begin anew. Each of its answers is scored
+    beside one of the base."""
+    rules, evidence, calls = HARDEST, Evidence(), 0
     for call in _calls(chance):
         evidence = observe(evidence, call, rules, FULL_SHARE)
+        if call.candidate and not call.failed:
+            ours, theirs = chance.choice(GRADES, 2, p=GOOD)
+            evidence = observe_scores(evidence, float(ours), float(theirs), rules)
         calls += call.candidate
         event = decide(evidence, rules, "running", FULL_SHARE).event
         if event == "worse":
@@ -115,6 +128,17 @@ def _with_every_metric(chance: np.random.Generator) -> int:
         if event == "advance":
             evidence = next_stage(evidence)
     return HORIZON + 1
+
+
+def _with_worse_answers(chance: np.random.Generator) -> int:
+    """After how many pairs of scores the candidate is taken back."""
+    draws = (chance.choice(GRADES, MOST_PAIRS, p=parts) for parts in (BAD, GOOD))
+    evidence = Evidence()
+    for ours, theirs in zip(*draws, strict=True):
+        evidence = observe_scores(evidence, float(ours), float(theirs), USUAL)
+        if worse_in(evidence, USUAL):
+            break
+    return evidence.score.pairs
 
 
 def _calls(chance: np.random.Generator) -> Iterator[Call]:
@@ -125,4 +149,5 @@ def _calls(chance: np.random.Generator) -> Iterator[Call]:
         if failed[index]:
             yield Call(bool(candidate[index]), True)
         else:
-            yield Call(bool(candidate[index]), False, *(float(one) for one in amounts[index]))
+            latency, ttft, cost = map(float, amounts[index])
+            yield Call(bool(candidate[index]), False, latency, ttft, cost)

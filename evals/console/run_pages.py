@@ -14,7 +14,7 @@ from evals import runs
 from evals.console.forms import RunForm
 from evals.console.frame import choose_tenant, editor_of, page
 from evals.console.run_report import ORDERS, progress_json, report_of
-from evals.keys import close_door
+from evals.keys import close_door, key_of
 from evals.models import DatasetVersion, Run
 from evals.tasks import send
 from tenants.page import is_platform_staff, with_tenant
@@ -66,7 +66,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     seer = editor_of(request)
     run = get_object_or_404(Run, pk=pk)
     if runs.cancel_run(run):
-        close_door(seer.tenant, run)  # its worker does so too, if it lives
+        close_door(key_of(seer.tenant, run).key_id)  # its worker does so too, if it lives
         messages.success(request, "Cancelled. What was answered so far is kept.")
     else:
         messages.info(request, "It was over already.")

@@ -8,6 +8,7 @@ from django.db.models import Case, F, IntegerField, QuerySet, Value, When
 
 from evals import runs
 from evals.core.metrics import SCORE, Answered, figure, metric_names, metric_of, metric_values
+from evals.core.scorers import names_in
 from evals.core.shown import Category, Line, by_category, lines, shown
 from evals.core.spread import Spread, spread
 from evals.models import Result, Run
@@ -63,7 +64,7 @@ def report_of(run: Run, *, order: str, prompts: bool) -> Report:
     columns = [*BY_CATEGORY, *(name for name in metric_names(results) if name.startswith(SCORE))]
     return Report(
         progress=runs.progress_of([run])[run.pk],
-        metrics=[_compared(line, before) for line in lines(results)] if results else [],
+        metrics=[_compared(line, before) for line in lines(results, names_in(run.scorers))] if results else [],
         drawings=_drawings(results),
         categories=by_category(results, columns),
         columns=[(name, metric_of(name).label) for name in columns],
@@ -102,7 +103,7 @@ def _badness(run: Run) -> Any:
     ranks = [When(outcome__in=[Result.Outcome.FAILED, Result.Outcome.LIMITED], then=Value(-2))]
     ranks.append(When(outcome=Result.Outcome.REFUSED, then=Value(-1)))
     if run.scorers:
-        name = run.scorers[0].get("as") or run.scorers[0]["name"]
+        name = names_in(run.scorers)[0]
         for tenths in range(10):
             ranks.append(When(**{f"scores__{name}__lt": (tenths + 1) / 10}, then=Value(tenths)))
     return Case(*ranks, default=Value(10), output_field=IntegerField())

@@ -155,6 +155,11 @@ def read_scorers(spec: Any, allowed: Sequence[str] = ()) -> tuple[Scorer, ...]:
     return tuple(found.values())
 
 
+def names_in(spec: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the scorers of a list that was read are called in the results."""
+    return [str(item.get("as") or item["name"]) for item in spec]
+
+
 def _scorer(item: Any, at: str, allowed: Sequence[str]) -> Scorer:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise BadScorers("must be an object with a “name”", at)

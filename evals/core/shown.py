@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evals.core.metrics import Answered, figure, metric_names, metric_of, metric_values
+from evals.core.metrics import SCORE, Answered, figure, metric_names, metric_of, metric_values
 from traces.core.formats import duration, money, percent
 
 
@@ -30,8 +30,11 @@ def shown(unit: str, value: float | None) -> str:
     return {"ms": duration, "microusd": money, "share": percent}[unit](value)
 
 
-def lines(results: Sequence[Answered]) -> list[Line]:
-    return [_line(name, results) for name in metric_names(results)]
+def lines(results: Sequence[Answered], asked: Sequence[str] = ()) -> list[Line]:
+    """``asked``: scorers that have a line even if they gave no score."""
+    found = metric_names(results)
+    silent = (name for name in (f"{SCORE}{scorer}" for scorer in asked) if name not in found)
+    return [_line(name, results) for name in (*found, *silent)]
 
 
 def _line(name: str, results: Sequence[Answered]) -> Line:

@@ -9,11 +9,13 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.db.models import Q
 from django_tenants.utils import tenant_context
 
 from evals import runs
 from evals.core.rows import DatasetInvalid
+from evals.core.scorers import names_in, scorers_from_words
 from evals.core.shown import Line, lines
 from evals.datasets import bundled, import_bundled
 from evals.executing import execute
@@ -58,7 +60,10 @@ class RunCommand(BaseCommand):
         raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
-        tenant = tenant_named(options["tenant"])
+        try:
+            tenant = tenant_named(options["tenant"])
+        except CommandError as error:
+            raise usage_error(str(error)) from None
         if tenant is None:
             raise usage_error("--tenant must name a tenant.")
         with tenant_context(tenant):
@@ -69,6 +74,7 @@ class RunCommand(BaseCommand):
             self._carry(tenant, run, options)
             self._report(Run.objects.get(pk=run.pk), url, options)
 
+    @transaction.atomic
     def _created(self, tenant: Tenant, options: dict[str, Any]) -> Run:
         try:
             version = version_named(options["dataset"])
@@ -124,12 +130,12 @@ class RunCommand(BaseCommand):
         return say
 
     def _report(self, run: Run, url: str, options: dict[str, Any]) -> None:
-        table = lines(runs.answered(run)) if run.state not in runs.OPEN else []
+        table = lines(runs.answered(run), names_in(run.scorers)) if run.state not in runs.OPEN else []
         if options["json"]:
             self.stdout.write(json.dumps(as_json(run, table, url)))
         else:
             for line in table:
-                self.stdout.write(f"{line.label:<22} {line.text:>12}   of {line.of:,}")
+                self.stdout.write(f"{line.label:<22} {line.text:>12}   of {line.of:,}{runs.why_silent(run, line)}")
         if run.state in (Run.State.FAILED, Run.State.CANCELLED):
             raise CommandError(run.error or "The run was cancelled.")
         if not options["json"]:
@@ -173,6 +179,24 @@ def version_named(text: str) -> DatasetVersion:
             f"There is no data set {text!r}. There are: {known}. Upload one: manage.py eval_dataset import"
         )
     return version
+
+
+def baseline_wanted(version: DatasetVersion, policy: Policy, options: dict[str, Any], number: int | None) -> Wanted:
+    """``number``: of the policy's version; None: the active one. Raises CommandError."""
+    number = number or policy.active_version
+    if number is None:
+        raise usage_error(f"No version of “{policy.slug}” is active: run eval_baseline with --version.")
+    return Wanted(
+        version=version,
+        route=options["route"],
+        policy=policy.slug,
+        policy_version=number,
+        name=options["name"],
+        repetitions=1 if options["repetitions"] is None else options["repetitions"],
+        concurrency=options["concurrency"],
+        cache=options["cache"] or Run.Cache.OFF,
+        scorers=scorers_from_words(options["scorers"]),
+    )
 
 
 def policy_named(tenant: Tenant, slug: str) -> Policy:

@@ -1,12 +1,15 @@
 """Scorers as an operator may write them, good and bad."""
 
 import os
+import sys
 from os import system
+from threading import Event
 
 from evals.core.case import Case, Score
 
 NUMBER = 1
-__all__ = ["broken", "explained", "os", "shortness", "silent", "system", "too_much", "words"]
+GO_ON = Event()
+__all__ = ["broken", "explained", "hangs", "leaves", "os", "shortness", "silent", "system", "too_much", "words"]
 
 
 def shortness(case: Case) -> float:
@@ -31,6 +34,15 @@ def words(case: Case) -> str:
 
 def broken(case: Case) -> float:
     raise KeyError(case.answer)
+
+
+def leaves(case: Case) -> float:
+    sys.exit(3)
+
+
+def hangs(case: Case) -> float:
+    GO_ON.wait()
+    return 1.0
 
 
 def _private(case: Case) -> float:

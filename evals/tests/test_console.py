@@ -192,9 +192,8 @@ def test_traces_are_mined_once_each_and_redacted(sign_in: SignIn, tenant_a: Tena
     for said in ("I am ada@example.com", "I am ada@example.com", "Call +49 30 1234567 now"):
         asked = {"model": route, "stream": True, "user": "u-1", "messages": [{"role": "user", "content": said}]}
         make_trace(tenant_a, route=route, request_json=asked, task="chat")
-    make_trace(
-        tenant_a, route=route, api_key="eval run 7", request_json={"messages": [{"role": "user", "content": "no"}]}
-    )
+    for asker in ("eval run 7", "judge of canary 7"):
+        make_trace(tenant_a, route=route, api_key=asker, request_json={"messages": [{"role": "user", "content": "no"}]})
     make_trace(tenant_a, route=route, outcome="rejected", request_json={"messages": []})
     make_trace(tenant_a, route=route, request_json=None)
     fields = {"action": "mine", "mine-name": name, "mine-days": 1, "mine-route": route, "mine-most": 10}

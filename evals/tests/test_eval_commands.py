@@ -62,8 +62,8 @@ def test_a_baseline_then_a_candidate_that_is_asked_the_same_way(stage: Stage, qu
     asked = ["--policy", model, "--dataset", questions, "--route", model, "--tenant", stage.tenant.slug, "--here"]
     code, told = refused("eval_candidate", *asked)
     assert code == 2 and "run manage.py eval_baseline first" in told
-    told = command("eval_baseline", *asked, "--repetitions", "2", "--scorers", "exact")
-    assert "Latency p95" in told and "Exact" in told and "/admin/evals/runs/" in told
+    told = command("eval_baseline", *asked, "--repetitions", "2", "--scorers", "exact,json_schema")
+    assert "Latency p95" in told and "of 0: The row has no schema." in told and "/admin/evals/runs/" in told
     save_draft(policy=Policy.objects.get(slug=model), text=DRAFT, base=1)
     made = json.loads(command("eval_candidate", *asked, "--json"))
     assert (made["state"], made["policy"], made["dataset"]) == ("done", f"{model}@2", f"{questions}@1")
@@ -76,6 +76,30 @@ def test_a_baseline_then_a_candidate_that_is_asked_the_same_way(stage: Stage, qu
         command("eval_candidate", *asked, "--version", "1", "--baseline", str(made["baseline"]), "--json")
     )
     assert named["policy"] == f"{model}@1"
+
+
+def test_a_candidate_with_a_baseline_of_its_own(stage: Stage, questions: str) -> None:
+    model = stage.route(says("answer"))
+    save_draft(policy=Policy.objects.get(slug=model), text=DRAFT, base=1)
+    asked = ["--policy", model, "--dataset", questions, "--route", model, "--tenant", stage.tenant.slug, "--here"]
+    told = command("eval_candidate", *asked, "--interleaved", "--repetitions", "2", "--scorers", "exact", "--json")
+    made = json.loads(told)
+    with tenant_context(stage.tenant):
+        runs = Run.objects.filter(policy=model).order_by("policy_version")
+        assert [(run.policy_version, run.state, run.results.count()) for run in runs] == [
+            (1, "done", 4),
+            (2, "done", 4),
+        ]
+        assert [run.pk for run in runs] == [made["baseline"], made["run"]]
+        assert runs[0].scorers == runs[1].scorers == [{"name": "exact"}]
+        Run.objects.filter(policy=model).delete()
+    code, told = refused("eval_candidate", *asked, "--interleaved", "--scorers", "magic")
+    assert code == 2 and "magic" in told
+    Policy.objects.filter(slug=model).update(active_version=None)
+    code, told = refused("eval_candidate", *asked, "--interleaved")
+    assert code == 2 and "No version" in told
+    with tenant_context(stage.tenant):
+        assert not Run.objects.filter(policy=model).exists(), "a baseline alone is not left behind"
 
 
 def test_a_baseline_of_another_version_of_the_data_set_is_an_error(
@@ -119,6 +143,9 @@ def test_what_cannot_begin_exits_with_two(stage: Stage, questions: str, tenant_b
         ({"--tenant": ""}, "must name a tenant"),
         ({"--route": "none"}, "no enabled route"),
         ({"--scorers": "magic"}, "magic"),
+        ({"--scorers": "judge:route=nobody"}, "no enabled route “nobody”"),
+        ({"--repetitions": "0"}, "greater than or equal to 1"),
+        ({"--tenant": "nobody"}, "no tenant"),
         ({"--version": "9"}, "no version 9"),
     ]
     for other, said in wrong:

@@ -1,9 +1,13 @@
 """The operator's own scorers, and that a path reaches nothing else."""
 
+import threading
+
 import pytest
 
+from conftest import eventually
 from evals.core.case import Case, Score
 from evals.own_scorers import score_by
+from evals.tests.own_examples import GO_ON
 
 HERE = "evals.tests.own_examples"
 
@@ -17,6 +21,7 @@ HERE = "evals.tests.own_examples"
         ("too_much", Score(None, "The scorer gave no number from 0 to 1.")),
         ("words", Score(None, "The scorer gave no number from 0 to 1.")),
         ("broken", Score(None, "The scorer failed (KeyError).")),
+        ("leaves", Score(None, "The scorer failed (SystemExit).")),
     ],
 )
 def test_what_it_says_is_the_score(name: str, score: Score) -> None:
@@ -54,3 +59,14 @@ def test_a_module_that_cannot_be_imported_is_a_remark() -> None:
 def test_the_log_of_a_failure_holds_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     score_by(f"{HERE}.broken", Case((), "my secret"), [HERE])
     assert "own_examples.broken failed: KeyError" in caplog.text and "secret" not in caplog.text
+
+
+def test_one_that_hangs_is_left_behind_until_it_comes_back() -> None:
+    def said(patience_s: float) -> Score:
+        return score_by(f"{HERE}.hangs", Case((), "ab"), [HERE], patience_s)
+
+    late = Score(None, "The scorer took longer than 0.05 s, for this answer or one before.")
+    assert all(said(0.05) == late for _ in range(20))
+    assert [thread.name for thread in threading.enumerate()].count(f"{HERE}.hangs") == 1
+    GO_ON.set()
+    eventually(lambda: said(10).value == 1.0)

@@ -1,12 +1,15 @@
 """Runs through a whole Relay: each prompt once whatever happens, figures as in the traces, and nobody else's view."""
 
+import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
@@ -23,10 +26,11 @@ from evals.tests.rows import again, make_run, make_version
 from routing.models import Policy
 from routing.services import import_policy, save_draft
 from routing.tests.stage import BUCKETS, CACHE, Stage
-from routing.tests.upstream import FakeProvider, dies, hangs, in_turn, refuses, says
+from routing.tests.upstream import Body, FakeProvider, Script, dies, hangs, in_turn, refuses, says
 from tenants.models import ApiKey, Quota, Tenant
 from traces.models import Trace
 
+AS_BEFORE = [{"name": "similarity", "against": "baseline"}]
 DRAFT = BUCKETS + "defaults: {lane: short, max_tokens: 7, cache: {exact: false}}"
 
 
@@ -144,6 +148,50 @@ def test_a_run_has_one_worker(stage: Stage) -> None:
         assert not runs.beat(run.pk, "two") and not runs.finish(run.pk, "two")
     assert execute_run(stage.tenant.slug, run.pk) is False
     assert execute_run(unique("nobody"), run.pk) is False
+
+
+def test_a_candidate_and_its_new_baseline_ask_the_same_at_the_same_time(stage: Stage) -> None:
+    model = stage.route(once_asked_by(2, says("answer")))
+    save_draft(policy=Policy.objects.get(slug=model), text=DRAFT, base=1)
+    version = make_version(stage.tenant)
+    baseline = make_run(stage.tenant, version, model, concurrency=1)
+    wanted: dict[str, Any] = {"policy_version": 2, "concurrency": 1, "baseline": baseline, "scorers": AS_BEFORE}
+    run = carry(stage, make_run(stage.tenant, version, model, **wanted))
+    assert {run.state, again(stage.tenant, baseline).state} == {Run.State.DONE}
+    assert [one.outcome for one in results(stage, baseline) + results(stage, run)] == ["ok"] * 6
+    assert [one.scores for one in results(stage, run)] == [{"similarity": 1.0}] * 3
+
+
+def test_a_candidate_waits_for_its_baseline_and_takes_over_one_that_nobody_works_on(stage: Stage) -> None:
+    model = stage.route(says("answer"))
+    version = make_version(stage.tenant)
+    baseline = make_run(stage.tenant, version, model)
+    run = make_run(stage.tenant, version, model, baseline=baseline, scorers=AS_BEFORE)
+    with tenant_context(stage.tenant):
+        assert runs.claim(baseline.pk, "another worker") is not None
+        thread = begun(stage, run)
+        eventually(lambda: run.results.filter(traced=True).count() == 3)
+        assert again(stage.tenant, run).state == Run.State.RUNNING and not baseline.results.exists()
+        Run.objects.filter(pk=baseline.pk).update(beat_at=timezone.now() - timedelta(minutes=1))
+    thread.join(60)
+    assert {again(stage.tenant, one).state for one in (baseline, run)} == {Run.State.DONE}
+    assert [one.scores for one in results(stage, run)] == [{"similarity": 1.0}] * 3
+
+
+def once_asked_by(runs: int, script: Script) -> Script:
+    """Answers a prompt when so many runs have asked it, each with a ``max_tokens`` of its own."""
+    askers: defaultdict[str, set[int]] = defaultdict(set)
+    enough: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def answer(request: web.Request, body: Body) -> web.StreamResponse:
+        prompt = body["messages"][-1]["content"]
+        askers[prompt].add(body["max_tokens"])
+        if len(askers[prompt]) == runs:
+            enough[prompt].set()
+        await asyncio.wait_for(enough[prompt].wait(), 30)
+        return await script(request, body)
+
+    return answer
 
 
 def test_a_run_that_is_cancelled_stops_and_keeps_what_it_has(stage: Stage) -> None:

@@ -31,6 +31,7 @@ def test_a_run_is_told_line_by_line_with_how_many_results_each_is_of() -> None:
     assert (told["error_rate"].text, told["error_rate"].of) == ("50.0%", 2)
     assert told["score:exact"].value == 1.0
     assert lines([])[0].text == "–"
+    assert [(line.text, line.of) for line in lines([GOOD], ["exact", "judge"])][-2:] == [("1.000", 1), ("–", 0)]
 
 
 def test_categories_are_told_where_there_are_several() -> None:

@@ -3,7 +3,8 @@
 from contextlib import nullcontext
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
@@ -15,7 +16,7 @@ from rest_framework.views import APIView
 
 from relay_project.admin_api.access import actor_of, refusal
 from routing.core.request import InvalidRequest
-from routing.errors import INVALID, ErrorReply, describe, method_not_allowed
+from routing.errors import INVALID, BodyTooLarge, ErrorReply, describe, method_not_allowed
 from tenants.acting import Actor, acting
 from tenants.audit import SAFE
 from tenants.models import Tenant
@@ -53,6 +54,8 @@ def reply_to(error: Exception, allowed: list[str]) -> ErrorReply:
         return method_not_allowed(allowed)
     if isinstance(error, exceptions.ParseError):
         return ErrorReply(400, "The body is not valid JSON.", INVALID, "invalid_json")
+    if isinstance(error, RequestDataTooBig):
+        return describe(BodyTooLarge(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
     if isinstance(error, exceptions.APIException):
         return ErrorReply(error.status_code, str(error.detail), INVALID, str(error.get_codes()))
     return describe(error)
@@ -79,10 +82,14 @@ def _first(detail: Any) -> tuple[str | None, str]:
 
 def read(serializer: type["Serializer[Any]"], request: Request, *, partial: bool = False) -> dict[str, Any]:
     """The checked fields of the body; a field that is not known is an error and not forgotten."""
-    if not isinstance(request.data, dict):
+    try:
+        body = request.data
+    except RecursionError:  # of the JSON reader: brackets a thousand deep
+        raise exceptions.ParseError from None
+    if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    reader = serializer(data=request.data, partial=partial)
-    if unknown := sorted(set(request.data) - set(reader.fields)):
+    reader = serializer(data=body, partial=partial)
+    if unknown := sorted(set(body) - set(reader.fields)):
         raise InvalidRequest(
             f"“{unknown[0][:80]}” is not known here; there are {', '.join(reader.fields)}.", unknown[0]
         )
@@ -92,7 +99,8 @@ def read(serializer: type["Serializer[Any]"], request: Request, *, partial: bool
 
 def tenant_of(slug: str) -> Tenant:
     """Raises InvalidRequest that names “tenant”."""
-    tenant: Tenant | None = Tenant.objects.exclude(schema_name="public").filter(slug=slug).first()
+    rows = Tenant.objects.exclude(schema_name="public")
+    tenant: Tenant | None = None if "\x00" in slug else rows.filter(slug=slug).first()
     if tenant is None:
         raise InvalidRequest(f"There is no tenant “{slug[:80]}”.", "tenant")
     return tenant

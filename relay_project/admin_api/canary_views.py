@@ -33,7 +33,7 @@ class CanaryView(AdminView):
 class CanaryStatus(CanaryView):
     @extend_schema(**said("Live canaries and the newest that ended, with evidence and transitions", OBJECT))
     def get(self, request: Request) -> Response:
-        rows = Canary.objects.select_related("route__tenant", "evidence").prefetch_related("transitions")
+        rows = Canary.objects.select_related("route__tenant", "evidence", "scoring").prefetch_related("transitions")
         live = list(rows.filter(state__in=LIVE))
         ended = list(rows.exclude(state__in=LIVE)[: max(0, MOST - len(live))])
         return Response({"object": "list", "data": [report_of(row) for row in (*live, *ended)]})
@@ -82,4 +82,4 @@ def _which(asked: dict[str, Any]) -> Canary:
 
 
 def _moved(canary: Canary) -> Response:
-    return Response(report_of(Canary.objects.select_related("route__tenant", "evidence").get(pk=canary.pk)))
+    return Response(report_of(Canary.objects.select_related("route__tenant", "evidence", "scoring").get(pk=canary.pk)))

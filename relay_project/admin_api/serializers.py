@@ -67,10 +67,10 @@ class KeyIn(serializers.Serializer[Any]):
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
 
-    def validate_expires_at(self, expires_at: datetime | None) -> datetime | None:
-        if expires_at is not None and expires_at <= timezone.now():
+    def validate_expires_at(self, moment: datetime | None) -> datetime | None:
+        if moment is not None and moment <= timezone.now():
             raise serializers.ValidationError("This is in the past.")
-        return expires_at
+        return moment
 
 
 class QuotaOut(serializers.ModelSerializer[Quota]):

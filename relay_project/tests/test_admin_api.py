@@ -135,7 +135,9 @@ def test_a_key_of_another_tenant_takes_no_quota(tenant_a: Tenant, tenant_b: Tena
         ("get", "keys?limit=1000", None, "limit"),
         ("get", "quotas?after=x", None, "after"),
         ("get", "tenants?after=%00", None, "after"),
+        ("post", "keys", {"tenant": "acme", "name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ("get", "keys?tenant=nobody", None, "tenant"),
+        ("get", "usage?tenant=%00", None, "tenant"),
         ("get", "usage?from=yesterday", None, "from"),
         ("get", "usage?from=2026-01-01&to=2026-11-21", None, "from"),
         ("get", "usage?after=x", None, "after"),
@@ -150,9 +152,18 @@ def test_bad_json_and_a_wrong_method_have_the_same_shape() -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     broken = Client().put("/v1/admin/policy", "{", content_type="application/json", headers=headers)
     assert (broken.status_code, broken.json()["error"]["code"]) == (400, "invalid_json")
+    for deep in ("[" * 20_000, '{"a":' * 20_000):
+        answer = Client().generic("POST", "/v1/admin/tenants", deep, "application/json", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
     wrong = Client().delete("/v1/admin/policy", headers=headers)
     assert wrong.status_code == 405 and "PUT" in wrong.headers["Allow"] and "PUT" in wrong.json()["error"]["message"]
     assert call("get", "nothing", status=404)["error"]["code"] == "not_found"
+
+
+def test_a_body_that_is_too_large_is_refused_as_such(settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
+    error = call("post", "tenants", {"slug": "x", "name": "x" * 2_000}, status=413)["error"]
+    assert error["code"] == "body_too_large" and "1,000" in error["message"]
 
 
 def test_pages_follow_one_another_whatever_comes_meanwhile(tenant_a: Tenant) -> None:

@@ -56,6 +56,8 @@ def test_nothing_is_open_to_the_network_and_state_not_even_to_the_machine(compos
     for name, service in compose["services"].items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
     assert compose["networks"]["state"]["internal"]
+    outward = [name for name in ("web", "traces", "celery") if "front" in compose["services"][name]["networks"]]
+    assert outward == ["web", "traces", "celery"]  # to providers, a collector, receivers of alerts
     for name in ("postgres", "valkey"):
         assert compose["services"][name]["networks"] == ["state"] and "ports" not in compose["services"][name]
 

@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from django.core.management import get_commands
+from prometheus_client import REGISTRY
 
 from relay_project.embedded.state import CHECKOUT
 from relay_project.tests.deployment import filled_in, read_by_the_code, refused, variables_in
@@ -32,6 +33,16 @@ def build(path: Path | str) -> Documents:
     done = subprocess.run(["kubectl", "kustomize", MANIFESTS / path], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
+
+
+def build_with(component: str, directory: Path) -> Documents:
+    """The base with a component, each document valid."""
+    base, added = (os.path.relpath(MANIFESTS / path, directory) for path in ("base", component))
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [base], "components": [added]}))
+    documents = build(directory)
+    for one in documents:
+        kubernetes_validate.validate(one, KUBERNETES, strict=True)
+    return documents
 
 
 @pytest.fixture(scope="module", params=["base", "overlays/multi-model", "overlays/openshift"])
@@ -57,6 +68,13 @@ def pods(documents: Documents) -> Iterator[tuple[str, dict[str, Any], dict[str, 
     for one in kinds(documents, "Deployment", "StatefulSet", "Job"):
         template = one["spec"]["template"]
         yield one["metadata"]["name"], template["spec"], template["metadata"]["labels"]
+
+
+def asked_by_evals(documents: Documents) -> str:
+    """The host that evals send."""
+    spec = next(spec for name, spec, _ in pods(documents) if name == "relay-evals")
+    values = {one["name"]: one.get("value", "") for one in spec["containers"][0]["env"]}
+    return urlsplit(str(values["RELAY_EVAL_URL"])).hostname or ""
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
@@ -126,6 +144,8 @@ def test_nothing_is_reachable_unless_a_policy_says_so(built: Documents) -> None:
     assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= {*outside["except"]}
     asked_by = named(built, "NetworkPolicy", "relay-web-in")["spec"]["ingress"]
     assert [source for rule in asked_by for source in rule["from"]], "from somewhere, not from everywhere"
+    assert "monitoring" in str(asked_by), "Prometheus comes in"
+    assert asked_by_evals(built) in config(built)["RELAY_ALLOWED_HOSTS"].split(",")
 
 
 def test_there_is_one_of_what_must_be_one(built: Documents) -> None:
@@ -194,11 +214,7 @@ def test_the_world_gets_no_metrics(multi_model: Documents) -> None:
 
 def test_only_the_trace_writer_gets_out_to_a_collector(tmp_path: Path) -> None:
     """The component names the same place twice: for the programs, and for the network."""
-    base, otlp = (os.path.relpath(MANIFESTS / path, tmp_path) for path in ("base", "components/otlp"))
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [base], "components": [otlp]}))
-    mine = build(tmp_path)
-    for one in mine:
-        kubernetes_validate.validate(one, KUBERNETES, strict=True)
+    mine = build_with("components/otlp", tmp_path)
     policy = named(mine, "NetworkPolicy", "relay-traces-to-collector")["spec"]
     reached = [name for name, _, labels in pods(mine) if selects(policy["podSelector"]["matchLabels"], labels)]
     [rule] = policy["egress"]
@@ -208,6 +224,17 @@ def test_only_the_trace_writer_gets_out_to_a_collector(tmp_path: Path) -> None:
     assert reached == ["relay-traces"]
     assert (address.hostname or "").split(".")[1] == namespace and address.port == port["port"]
     assert config(mine)["RELAY_WEB_PROCESSES"] == config(build("base"))["RELAY_WEB_PROCESSES"]
+
+
+def test_web_may_scale_on_what_is_in_flight(tmp_path: Path) -> None:
+    (plain,) = kinds(build("base"), "HorizontalPodAutoscaler")
+    (scaler,) = kinds(build_with("components/in-flight", tmp_path), "HorizontalPodAutoscaler")
+    *before, added = scaler["spec"]["metrics"]
+    assert before == plain["spec"]["metrics"], "the CPU counts as before"
+    values = yaml.safe_load((MANIFESTS / "components/in-flight/adapter-values.yaml").read_text())
+    (rule,) = values["rules"]["custom"]
+    assert added["pods"]["metric"]["name"] == rule["name"]["as"]
+    assert rule["seriesQuery"].partition("{")[0] in {metric.name for metric in REGISTRY.collect()}
 
 
 def test_openshift_chooses_uid_and_group() -> None:
@@ -222,7 +249,7 @@ def test_an_overlay_of_ones_own_as_operations_md_writes_it(tmp_path: Path) -> No
     mine = build(tmp_path)
     images = {one["image"] for _, spec, _ in pods(mine) for one in spec["containers"] if one["name"] == "relay"}
     assert images == {"registry.example.org/relay:0.1.0"}
-    assert config(mine)["RELAY_ALLOWED_HOSTS"] == "relay.example.org,localhost"
+    assert config(mine)["RELAY_ALLOWED_HOSTS"].split(",") == ["relay.example.org", "localhost", asked_by_evals(mine)]
     assert config(mine)["RELAY_BEHIND_TLS_PROXY"] == "1", "the rest of the base's values stays"
     ingress = named(mine, "Ingress", "relay")["spec"]
     assert ingress["rules"][0]["host"] == ingress["tls"][0]["hosts"][0] == "relay.example.org"

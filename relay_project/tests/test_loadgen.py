@@ -182,6 +182,18 @@ def test_what_cannot_be_is_refused_by_name(options: dict[str, Any], said: str) -
         run(options.pop("url", "http://127.0.0.1:1"), **options)
 
 
+def test_a_file_that_cannot_be_written_is_told_before_the_load(tmp_path: Path) -> None:
+    asked = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return await answers(request)
+
+    with serving(handler) as url, pytest.raises(CommandError, match="No such file"):
+        run(url, csv_out=tmp_path / "nowhere" / "out.csv")
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -5,9 +5,11 @@ The states are a table, drawn in ARCHITECTURE.md. The decisions:
 - **roll back** when a test of ``sequential`` has shown the candidate to be worse, in any metric. The chances of being
   wrong add up to 1 % over the whole life of a canary (ALPHAS). Failures have two bars, on one and the same fortune, so
   that only the lower counts: a candidate whose error rate is over the burn multiplier x the error budget (1 - SLO)
-  needs less proof. That rule alone would roll back every candidate of a route that fails as often itself.
-- **advance** when the stage has seen a window of calls, and nothing speaks against it: the error rate of the stage is
-  within the budget, no test is close to its bar, and there was a base to compare with.
+  needs less proof. That rule alone would roll back every candidate of a route that fails as often itself. Where answers
+  are scored, the test of scores (``paired``) takes its part of the 1 % from that lower bar.
+- **advance** when the stage has seen a window of calls, and as many pairs of scores as it needs (usually none), and
+  nothing speaks against it: the error rate of the stage is within the budget, no test is close to its bar, and there
+  was a base to compare with.
 - **hold** when the window is full and something does. A canary that holds goes on to watch and may still do either.
   One that a person paused keeps its share until that person lets it go on; only being worse takes it back.
 
@@ -19,8 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import log
 from typing import Literal, NamedTuple
+from uuid import UUID
 
 from routing.core.exceeding import Exceeding, base_amount, candidate_amount, log_amount
+from routing.core.paired import NO_PAIRS, Paired, with_pair
 from routing.core.sequential import NOTHING_SEEN, Contest, alone, with_base, with_candidate
 
 State = Literal["running", "held", "paused", "rolled_back", "done"]
@@ -58,6 +62,7 @@ ALPHAS: Mapping[str, float] = {
     "ttft": 0.001,
     "cost": 0.001,
 }  # with OVER_BUDGET in the place of errors, whose event it contains: 1 % in all
+SCORE = 0.002  # where answers are scored; OVER_BUDGET is less by as much
 SUSPICIOUS = log(10)  # nothing advances while a fortune is that large
 LEAST_BASE = 30  # calls to compare with
 USUAL_ERRORS = 0.01
@@ -67,23 +72,36 @@ MARGINS: Mapping[str, float] = {"latency": 1.1, "ttft": 1.1, "cost": 1.05}
 
 
 class Call(NamedTuple):
-    """One observed call. Milliseconds and micro-dollars; None: not known, or it failed."""
+    """One observed call. Milliseconds and micro-dollars; None: not known, or it failed. ``trace``: where its answer can
+    be read; None: there is none, or its words are not kept."""
 
     candidate: bool
     failed: bool
     latency: float | None = None
     ttft: float | None = None
     cost: float | None = None
+    trace: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``stages`` in percent, rising, the last one 100. ``window``: calls of the candidate that a stage needs."""
+    """``stages`` in percent, rising, the last one 100. ``window``: calls of the candidate that a stage needs.
+
+    ``tolerance``: by how much its answers may score worse on average; None: they are not scored. ``least_pairs``: pairs
+    of scores that a stage with a base needs.
+    """
 
     stages: tuple[int, ...] = (1, 5, 25, ALL)
     window: int = 200
     burn_multiplier: float = 2.0
     slo: float = 0.99
+    tolerance: float | None = None
+    least_pairs: int = 0
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that are tested."""
+        return tuple(ALPHAS) if self.tolerance is None else (*ALPHAS, "score")
 
     @property
     def budget(self) -> float:
@@ -102,6 +120,8 @@ class Evidence:
     )
     stage_calls: int = 0  # of the candidate, in this stage
     stage_failed: int = 0
+    score: Paired = NO_PAIRS
+    stage_pairs: int = 0
 
     @property
     def stage(self) -> tuple[int, int]:
@@ -113,6 +133,7 @@ class Evidence:
             "errors": self.errors.log_e,
             "errors_alone": self.errors_alone.log_e,
             **{name: max(one.test.log_e for one in tests) for name, tests in self.amounts.items()},
+            "score": self.score.log_e,
         }
 
     def peak_of(self, metric: str) -> float:
@@ -120,6 +141,8 @@ class Evidence:
             return self.errors.peak
         if metric == "errors_alone":
             return self.errors_alone.peak
+        if metric == "score":
+            return self.score.peak
         return max(one.test.peak for one in self.amounts[metric])
 
 
@@ -142,13 +165,21 @@ def observe(evidence: Evidence, call: Call, rules: Rules, share: int) -> Evidenc
             amounts[name] = tuple([_seen(one, log_of_it, candidate, name, quantile) for one, quantile in pairs])
     if not call.candidate:
         errors = with_base(evidence.errors, 1, call.failed, usual=USUAL_ERRORS)
-        return Evidence(errors, evidence.errors_alone, amounts, evidence.stage_calls, evidence.stage_failed)
+        return replace(evidence, errors=errors, amounts=amounts)
     errors, lone = evidence.errors, evidence.errors_alone
     if share == ALL:
         lone = alone(lone, 1, call.failed, limit=limit_alone(errors, rules))
     else:
         errors = with_candidate(errors, 1, call.failed, usual=USUAL_ERRORS)
-    return Evidence(errors, lone, amounts, evidence.stage_calls + 1, evidence.stage_failed + call.failed)
+    calls, bad = evidence.stage_calls + 1, evidence.stage_failed + call.failed
+    return replace(evidence, errors=errors, errors_alone=lone, amounts=amounts, stage_calls=calls, stage_failed=bad)
+
+
+def observe_scores(evidence: Evidence, candidate: float, base: float, rules: Rules) -> Evidence:
+    """Of a pair of answers, where they are scored."""
+    tolerance = rules.tolerance or 0.0
+    test = with_pair(evidence.score, candidate, base, tolerance=tolerance)
+    return replace(evidence, score=test, stage_pairs=evidence.stage_pairs + 1)
 
 
 def _seen(state: Exceeding, amount: float, candidate: bool, metric: str, quantile: float) -> Exceeding:
@@ -172,7 +203,7 @@ def rate(arm: tuple[int, int]) -> float:
 
 def next_stage(evidence: Evidence) -> Evidence:
     """The tests go on; the window begins anew."""
-    return replace(evidence, stage_calls=0, stage_failed=0)
+    return replace(evidence, stage_calls=0, stage_failed=0, stage_pairs=0)
 
 
 def bar_of(metric: str, evidence: Evidence, rules: Rules) -> float:
@@ -180,14 +211,16 @@ def bar_of(metric: str, evidence: Evidence, rules: Rules) -> float:
 
     A metric of several quantiles shares its part of the 1 % between them.
     """
+    if metric == "score":
+        return -log(SCORE)
     if metric == "errors" and rate(evidence.errors.candidate) > rules.budget:
-        return -log(OVER_BUDGET)
+        return -log(OVER_BUDGET if rules.tolerance is None else OVER_BUDGET - SCORE)
     return -log(ALPHAS[metric] / len(QUANTILES.get(metric, (0,))))
 
 
 def worse_in(evidence: Evidence, rules: Rules) -> str:
     """The first metric in which the candidate is shown to be worse; empty if there is none."""
-    return next((one for one in ALPHAS if evidence.peak_of(one) >= bar_of(one, evidence, rules)), "")
+    return next((one for one in rules.metrics if evidence.peak_of(one) >= bar_of(one, evidence, rules)), "")
 
 
 def decide(evidence: Evidence, rules: Rules, state: State, share: int) -> Decision:
@@ -198,6 +231,8 @@ def decide(evidence: Evidence, rules: Rules, state: State, share: int) -> Decisi
         return Decision(None, "paused")
     if evidence.stage_calls < rules.window:
         return Decision(None, "window")
+    if share < ALL and evidence.stage_pairs < rules.least_pairs:
+        return Decision(None, "scores")
     against = _against(evidence, rules, share)
     if against is not None:
         return against if state == "running" else against._replace(event=None)

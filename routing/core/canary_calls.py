@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from routing.core.canary import Call
 
@@ -30,10 +31,18 @@ def call_in(record: Mapping[str, Any]) -> tuple[int, Call] | None:
     if refused or outcome in FAILED:
         return canary, Call(candidate, failed=True)
     amounts = {name: _number(record.get(column)) for name, column in COLUMNS.items()}
-    return canary, Call(candidate, False, **amounts)
+    return canary, Call(candidate, False, **amounts, trace=UUID(record["id"]) if _is_readable(record) else None)
 
 
 COLUMNS = {"latency": "latency_ms", "ttft": "ttft_ms", "cost": "cost_microusd"}
+JUDGE = "judge of canary "  # begins the name of a judge's API key: verdicts are not scored, which might never end
+
+
+def _is_readable(record: Mapping[str, Any]) -> bool:
+    """A chat whose words the tenant keeps."""
+    asked, answered = record.get("request_json"), record.get("response_json")
+    chat = record.get("endpoint") == "chat" and not str(record.get("api_key")).startswith(JUDGE)
+    return chat and isinstance(asked, dict) and isinstance(answered, dict)
 
 
 def _within(value: Any, *path: str) -> Any:

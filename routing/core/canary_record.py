@@ -5,6 +5,7 @@ from typing import Any
 
 from routing.core.canary import QUANTILES, Evidence
 from routing.core.exceeding import Exceeding
+from routing.core.paired import NO_PAIRS, Paired
 from routing.core.sequential import Contest
 
 
@@ -15,6 +16,8 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
         "amounts": {name: [list(one) for one in tests] for name, tests in evidence.amounts.items()},
         "stage_calls": evidence.stage_calls,
         "stage_failed": evidence.stage_failed,
+        "score": list(evidence.score),
+        "stage_pairs": evidence.stage_pairs,
     }
 
 
@@ -28,6 +31,8 @@ def from_json(data: Mapping[str, Any]) -> Evidence:
         amounts={name: kept if len(kept) == len(fresh[name]) else fresh[name] for name, kept in amounts.items()},
         stage_calls=data["stage_calls"],
         stage_failed=data["stage_failed"],
+        score=_paired(data["score"]) if "score" in data else NO_PAIRS,
+        stage_pairs=data.get("stage_pairs", 0),
     )
 
 
@@ -39,3 +44,8 @@ def _test(stored: Any) -> Contest:
 def _exceeding(stored: Any) -> Exceeding:
     level, next_level, warm, test = stored
     return Exceeding(level, next_level, warm, _test(test))
+
+
+def _paired(stored: Any) -> Paired:
+    base, candidate, gaps, log_e, peak = stored
+    return Paired(base, candidate, tuple((gap, times) for gap, times in gaps), log_e, peak)

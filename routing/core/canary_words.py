@@ -5,6 +5,7 @@ from typing import Any
 
 from routing.core.canary import ALL, QUANTILES, Decision, Evidence, Rules, bar_of, rate
 from routing.core.exceeding import Exceeding
+from routing.core.paired import interval
 from traces.core.formats import duration, money
 
 MOST_E = 1e9  # an e-value above that says nothing more
@@ -14,6 +15,7 @@ NAMES = {
     "latency": "latency",
     "ttft": "time to first token",
     "cost": "cost",
+    "score": "score",
 }
 WORSE = {"latency": "slower", "ttft": "slower to the first token", "cost": "dearer"}
 
@@ -35,8 +37,22 @@ def figures(evidence: Evidence, rules: Rules) -> dict[str, Any]:
                 "bar": round(exp(bar_of(name, evidence, rules)), 1),
             }
             for name, log_e in evidence.log_es().items()
+            if name in rules.metrics
         ],
+        **({} if rules.tolerance is None else {"score": _scores(evidence, rules.tolerance)}),
     }
+
+
+def _scores(evidence: Evidence, tolerance: float) -> dict[str, Any]:
+    """Means of both arms, from 0 to 1, and the mean gap (base less candidate) with its 95 % interval, which holds
+    whenever it is read. None: no pair has been scored."""
+    test = evidence.score
+    told: dict[str, Any] = {"pairs": test.pairs, "stage_pairs": evidence.stage_pairs, "tolerance": tolerance}
+    if not test.pairs:
+        return {**told, "candidate": None, "base": None, "gap": None, "low": None, "high": None}
+    (candidate, base), (low, high) = test.means, interval(test)
+    found = {"candidate": candidate, "base": base, "gap": base - candidate, "low": low, "high": high}
+    return {**told, **{name: round(value, 4) for name, value in found.items()}}
 
 
 def _candidate(evidence: Evidence) -> tuple[int, int]:
@@ -64,6 +80,8 @@ def sentence(decision: Decision, evidence: Evidence, rules: Rules, share: int) -
         return f"Paused by hand at {share} %. It is still taken back when it is proven worse."
     if decision.reason == "window":
         return f"The stage needs {rules.window:,} calls of the candidate; it has {calls:,}."
+    if decision.reason == "scores":
+        return f"The stage needs {rules.least_pairs:,} pairs of scored answers; it has {evidence.stage_pairs:,}."
     if decision.reason == "budget":
         return (
             f"{seen} ({rate(evidence.stage):.1%}): over {rules.budget:.1%}, which is {rules.burn_multiplier:g} times"
@@ -84,6 +102,13 @@ def _worse(metric: str, evidence: Evidence, rules: Rules) -> str:
         return f"It fails more often than the base: {_share(errors.candidate)}{over}; base {_share(errors.reference)}."
     if metric == "errors_alone":
         return f"At 100 % it failed {_share(evidence.errors_alone.candidate)}, more often than it may."
+    if metric == "score":
+        told = _scores(evidence, rules.tolerance or 0.0)
+        return (
+            f"It answers worse: score {told['candidate']:.2f} against the base's {told['base']:.2f} in"
+            f" {told['pairs']:,} pairs, {told['gap']:.2f} less ({told['low']:.2f} to {told['high']:.2f} with 95 %);"
+            f" {told['tolerance']:g} is allowed."
+        )
     quantile, state = _decisive(metric, evidence)
     level = exp(state.level)
     mark = f"{quantile:.0%} mark (about {money(round(level)) if metric == 'cost' else duration(level)}"

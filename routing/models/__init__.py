@@ -1,6 +1,7 @@
 """The rows that routing is made of. Staff and tenants edit them; requests see them as a frozen snapshot."""
 
 from routing.models.canaries import Canary, CanaryCall, CanaryEvidence, CanaryTransition
+from routing.models.canary_scores import CanaryPair, CanaryScoring
 from routing.models.deployments import Deployment, DeploymentLimit
 from routing.models.policies import Policy, PolicyVersion, ServedVersion
 from routing.models.proofs import DecisionContext, Proof
@@ -15,6 +16,8 @@ __all__ = [
     "Canary",
     "CanaryCall",
     "CanaryEvidence",
+    "CanaryPair",
+    "CanaryScoring",
     "CanaryTransition",
     "Credential",
     "DecisionContext",

@@ -6,7 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from routing.core.canary import LIVE, Rules
+from routing.core.canary import LIVE
 
 
 class Canary(models.Model):
@@ -70,10 +70,6 @@ class Canary(models.Model):
         """Percent of the route's traffic that the candidate takes now."""
         return int(self.stages[self.stage]) if self.live else 0
 
-    @property
-    def rules(self) -> Rules:
-        return Rules(tuple(self.stages), self.window, self.burn_multiplier, self.slo)
-
 
 class CanaryEvidence(models.Model):
     """State of the tests (``core.canary_record``), beside the canary, whose changes every process would load."""
@@ -118,6 +114,7 @@ class CanaryCall(models.Model):
     latency_ms = models.FloatField(null=True)
     ttft_ms = models.FloatField(null=True)
     cost_microusd = models.BigIntegerField(null=True)
+    trace_id = models.UUIDField(null=True)  # of an answer that can be scored
 
     class Meta:
         ordering: ClassVar = ["id"]

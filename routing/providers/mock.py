@@ -1,4 +1,7 @@
-"""A provider without a model: latency with a given mean and 95th percentile, errors at a given rate, from a seed."""
+"""A provider without a model: latency with a given mean and 95th percentile, errors at a given rate, from a seed.
+
+Times are deadlines, counted from the call: on a busy machine the pauses of a stream do not add up their delays.
+"""
 
 import asyncio
 import math
@@ -54,7 +57,7 @@ class Mock:
 
     async def chat(self, target: Target, payload: Mapping[str, Any], *, stream: bool) -> AsyncIterator[list[bytes]]:
         behaviour = Behaviour.of(target.options)
-        chance = await self._worked(target, behaviour)
+        chance, due = await self._worked(target, behaviour)
         words = _words(payload, behaviour)
         usage = {"prompt_tokens": estimate_input(payload), "completion_tokens": len(words)}
         usage["total_tokens"] = sum(usage.values())
@@ -70,9 +73,9 @@ class Mock:
             yield [orjson.dumps({**common, "object": "chat.completion", "choices": [choice], "usage": usage})]
             return
         common["object"] = "chat.completion.chunk"
-        for word in words:
+        for number, word in enumerate(words, 1):
             if behaviour.chunk_ms:
-                await asyncio.sleep(behaviour.chunk_ms / 1000)
+                await _until(due + number * behaviour.chunk_ms / 1000)
             yield [_chunk(common, {"content": word}, None)]
         yield [_chunk(common, {}, finish), orjson.dumps({**common, "choices": [], "usage": usage})]
 
@@ -91,16 +94,22 @@ class Mock:
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return orjson.dumps({"object": "list", "model": target.model, "data": data, "usage": usage})
 
-    async def _worked(self, target: Target, behaviour: Behaviour) -> random.Random:
-        """After the time that the answer takes: the chance that decides more of it. Raises ProviderError."""
+    async def _worked(self, target: Target, behaviour: Behaviour) -> tuple[random.Random, float]:
+        """After the time that the answer takes: the chance that decides more of it, and when that was due by the event
+        loop's clock. Raises ProviderError."""
         key = (target.deployment, behaviour.seed)
         chance = self._chance.setdefault(key, random.Random(f"{target.deployment}/{behaviour.seed}"))
         delay, fails = behaviour.latency_s(chance), chance.random() < behaviour.error_rate
+        due = asyncio.get_running_loop().time() + delay
         if delay:
-            await asyncio.sleep(delay)
+            await _until(due)
         if fails:
             raise ProviderError("Answered 503.", code="http_503", status=503)
-        return chance
+        return chance, due
+
+
+async def _until(due: float) -> None:
+    await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
 
 def _vector(seed: str, width: int) -> list[float]:

@@ -3,8 +3,11 @@
 import itertools
 import json
 import re
+from dataclasses import replace
+from math import exp
 from pathlib import Path
 from typing import Any, get_args
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -15,6 +18,7 @@ from routing.core.canary import (
     ALPHAS,
     LIVE,
     OVER_BUDGET,
+    QUANTILES,
     TABLE,
     Call,
     Decision,
@@ -22,10 +26,12 @@ from routing.core.canary import (
     Evidence,
     Rules,
     State,
+    bar_of,
     decide,
     limit_alone,
     next_stage,
     observe,
+    observe_scores,
 )
 from routing.core.canary_calls import call_in
 from routing.core.canary_record import from_json, to_json
@@ -34,6 +40,7 @@ from routing.core.sequential import Contest
 from routing.core.trial import trial_of
 
 RULES = Rules(window=50)
+SCORED = Rules(window=50, tolerance=0.05)
 OK = (False, 200.0, 100.0, 300.0)
 FAILED = (True, None, None, None)
 SLOW = (False, 900.0, 100.0, 300.0)
@@ -70,6 +77,10 @@ def test_what_has_ended_does_not_move() -> None:
 
 def test_the_chances_of_a_false_alarm_add_up_to_one_percent() -> None:
     assert sum(ALPHAS.values()) - ALPHAS["errors"] + OVER_BUDGET == pytest.approx(0.01)
+    failing = _seen([FAILED], [OK], rounds=3)
+    for rules in (RULES, SCORED):
+        spent = sum(exp(-bar_of(name, failing, rules)) * len(QUANTILES.get(name, "1")) for name in rules.metrics)
+        assert spent == pytest.approx(0.01), "the score's part is taken from that of failures"
 
 
 def test_a_stage_is_left_when_its_window_is_full() -> None:
@@ -106,6 +117,37 @@ def test_what_is_worse_goes_back(candidate: list[Any], metric: str, said: str) -
     assert why.startswith(said) and "decisive from" in why
     assert rounds <= 30
     assert _decided(_seen([OK], [OK], rounds=5))[0].event is None
+
+
+def test_answers_that_score_worse_go_back() -> None:
+    evidence = Evidence()
+    for pair in range(200):
+        evidence = observe_scores(evidence, 0.25 + 0.5 * (pair % 2), 0.75 + 0.25 * (pair % 2), SCORED)
+        if (decision := decide(evidence, SCORED, "running", 25)).event:
+            break
+    assert decision == Decision("worse", "worse", "score") and pair < 60
+    said = sentence(decision, evidence, SCORED, 25)
+    assert said.startswith("It answers worse: score 0.49 against the base's 0.87 in 31 pairs, 0.38 less (0.16 to 0.49 ")
+    assert said.endswith("with 95 %); 0.05 is allowed. e-value 550, decisive from 500.")
+    told = figures(evidence, SCORED)
+    assert [one["metric"] for one in told["metrics"]][-1] == "score" and told["score"]["pairs"] == pair + 1
+    unscored = figures(evidence, RULES)
+    assert "score" not in unscored and "score" not in [one["metric"] for one in unscored["metrics"]]
+    assert decide(evidence, RULES, "running", 25).event is None
+    assert figures(Evidence(), SCORED)["score"]["gap"] is None
+
+
+def test_a_stage_may_need_scores_but_the_last_has_no_base_to_score() -> None:
+    rules, evidence = replace(SCORED, least_pairs=2), observe_scores(_seen([OK], [OK]), 1, 1, SCORED)
+    decision = decide(evidence, rules, "running", 25)
+    assert decision == Decision(None, "scores")
+    said = sentence(decision, evidence, rules, 25)
+    assert said == "The stage needs 2 pairs of scored answers; it has 1."
+    assert decide(evidence, SCORED, "running", 25).event == "advance", "by itself it waits for none"
+    assert decide(evidence, rules, "running", ALL).event == "finish"
+    enough = observe_scores(evidence, 1, 1, rules)
+    assert decide(enough, rules, "running", 25).event == "advance"
+    assert decide(next_stage(enough), replace(rules, window=0), "running", 25).reason == "scores"
 
 
 def test_what_was_shown_stays_shown() -> None:
@@ -175,7 +217,9 @@ def test_evidence_survives_being_stored_between_any_two_calls(calls: list[Any]) 
     kept = whole = Evidence()
     for candidate, call in calls:
         whole = observe(whole, Call(candidate, *call), RULES, 5)
+        whole = observe_scores(whole, 0.5 * candidate, 0.7, SCORED)
         kept = observe(from_json(json.loads(json.dumps(to_json(kept)))), Call(candidate, *call), RULES, 5)
+        kept = observe_scores(kept, 0.5 * candidate, 0.7, SCORED)
     assert kept == whole
     assert decide(kept, RULES, "running", 5) == decide(whole, RULES, "running", 5)
     json.dumps(figures(kept, RULES))
@@ -183,8 +227,9 @@ def test_evidence_survives_being_stored_between_any_two_calls(calls: list[Any]) 
 
 def test_a_metric_that_is_new_begins_anew() -> None:
     data = to_json(_seen([OK], [OK], rounds=40))
-    del data["amounts"]["cost"]
+    del data["amounts"]["cost"], data["score"], data["stage_pairs"]
     read = from_json(data)
+    assert read.score == Evidence().score
     assert read.amounts["cost"] == Evidence().amounts["cost"] and read.errors.candidate[0] == 40
 
 
@@ -232,3 +277,23 @@ def _record(outcome: str, *, candidate: bool = True, tried: str = "new", **more:
 )
 def test_which_traces_are_calls(record: dict[str, Any], call: tuple[int, Call] | None) -> None:
     assert call_in(record) == call
+
+
+def test_answers_that_can_be_read_can_be_scored() -> None:
+    words: dict[str, Any] = {"request_json": {"messages": []}, "response_json": {"choices": []}, "endpoint": "chat"}
+    record = _record("ok", id=str(UUID(int=5)), api_key="web", **words)
+    assert _trace_in(record) == UUID(int=5)
+    for unread in (
+        {"request_json": None, "response_json": None},
+        {"response_json": "no object"},
+        {"endpoint": "embeddings"},
+        {"api_key": "judge of canary 3"},
+        {"outcome": "failed"},
+    ):
+        assert _trace_in(record | unread) is None
+
+
+def _trace_in(record: dict[str, Any]) -> UUID | None:
+    found = call_in(record)
+    assert found is not None
+    return found[1].trace

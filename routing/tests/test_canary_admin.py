@@ -11,7 +11,7 @@ from django.test import Client
 
 from conftest import SignIn, unique
 from routing.canaries import NoLiveCanary, advance, look_at_all, roll_back, start_canary
-from routing.models import Canary, CanaryCall, Deployment, Policy, PolicyVersion, Provider, Route
+from routing.models import Canary, CanaryCall, CanaryEvidence, Deployment, Policy, PolicyVersion, Provider, Route
 from routing.services import import_policy, save_draft, save_route
 from routing.tests.stage import NO_CACHE
 from tenants.models import Tenant
@@ -65,6 +65,20 @@ def test_the_api_is_for_the_token_and_for_staff(sign_in: SignIn, settings: Any) 
     settings.ADMIN_TOKEN = ""
     assert _status().status_code == _status(token="").status_code == 404
     assert _status(sign_in(None), token="").status_code == 200
+
+
+def test_one_that_cannot_be_looked_at_keeps_no_other_from_it(
+    tenant_a: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, well, broken_too = (_canary(tenant_a) for _ in range(3))
+    CanaryEvidence.objects.filter(canary__in=[broken, broken_too]).update(data={"errors": "nonsense"})
+    assert well.deployment is not None
+    Deployment.objects.filter(pk=well.deployment.pk).update(enabled=False)
+    look_at_all()
+    well.refresh_from_db()
+    assert well.state == Canary.State.ROLLED_BACK
+    assert {broken.pk, broken_too.pk} <= {getattr(record, "canary", None) for record in caplog.records}
+    Canary.objects.filter(pk__in=[broken.pk, broken_too.pk]).delete()
 
 
 def test_a_browser_needs_its_csrf_token(sign_in: SignIn, tenant_a: Tenant) -> None:
@@ -257,10 +271,13 @@ def test_the_command_does_the_same(tenant_a: Tenant) -> None:
     route, candidate = _route(tenant_a), _deployment()
     draft = save_draft(policy=route.policy, text=NO_CACHE + "\n", base=1)
     given = ("--tenant", tenant_a.slug, "--stages", "5,50")
-    assert f"{candidate.slug} takes 5 % of {route.name}" in _run(
-        "start", route.name, "--deployment", candidate.slug, *given
-    )
+    tried = ("start", route.name, "--deployment", candidate.slug, *given)
+    with pytest.raises(CommandError, match="needs a reference answer"):
+        _run(*tried, "--scorer", "exact")
+    said = _run(*tried, "--scorer", "json_schema", "--score-daily", "9")
+    assert f"{candidate.slug} takes 5 % of {route.name}" in said
     canary = Canary.objects.get(route=route)
+    assert (canary.scoring.scorer, canary.scoring.daily) == ({"name": "json_schema"}, 9)
     with pytest.raises(CommandError, match="has a canary already"):
         _run("start", route.name, "--policy-version", draft.number, *given)
     with pytest.raises(CommandError, match="it has 0"):

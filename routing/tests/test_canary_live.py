@@ -12,7 +12,7 @@ from conftest import eventually
 from routing.canaries import look_at_all, start_canary
 from routing.core.canary_record import from_json
 from routing.models import Canary, CanaryCall, CanaryEvidence, Deployment, Route
-from routing.services import save_draft
+from routing.services import activate, save_draft
 from routing.tests.stage import NO_CACHE, Stage
 from routing.tests.upstream import refuses, says
 
@@ -135,6 +135,20 @@ def test_a_policy_version_is_tried_and_made_active(stage: Stage) -> None:
     trying.until("done")
     policy.refresh_from_db()
     assert policy.active_version == 2
+
+
+def test_a_version_that_goes_live_meanwhile_is_not_replaced_by_the_one_on_trial(stage: Stage) -> None:
+    trying = Trying(stage, stage.shells.express, stages=[50], window=10_000)
+    policy = trying.route.policy
+    trial = save_draft(policy=policy, text=NO_CACHE.replace("max_tokens: 64", "max_tokens: 32"), base=1)
+    fix = save_draft(policy=policy, text=NO_CACHE.replace("max_tokens: 64", "max_tokens: 48"), base=trial.number)
+    canary = trying.start(trial)
+    activate(policy=policy, number=fix.number, expected=1)
+    look_at_all()
+    canary.refresh_from_db()
+    why = f"{policy.slug}@2 was compared with {policy.slug}@1, which is not active any more."
+    assert (canary.state, canary.transitions.latest("at").why) == ("rolled_back", why)
+    eventually(lambda: {trying.ask().headers["x-relay-policy"] for _ in range(10)} == {f"{policy.slug}@3"})
 
 
 @pytest.mark.parametrize("how", ["deleted", "switched off"])

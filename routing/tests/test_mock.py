@@ -1,5 +1,8 @@
+import asyncio
 import random
 import statistics
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -88,3 +91,18 @@ async def test_embeddings_fail_at_the_given_rate_and_when_too_many_are_wanted() 
     with pytest.raises(ProviderError) as refused:
         await Mock().embed(target(), {"model": "m", "input": ["x"] * 2048, "dimensions": 65_536})
     assert (refused.value.retryable, refused.value.param) == (False, "dimensions")
+
+
+async def test_chunks_that_are_due_come_at_once() -> None:
+    """A machine that was busy meanwhile makes the stream no longer than its pauses."""
+    stream = Mock().chat(target(chunk_ms=20, reply_tokens=10), PAYLOAD, stream=True)
+    await anext(stream)
+    time.sleep(0.2)  # noqa: ASYNC251 - the event loop is kept from its work until all are due
+    rest = asyncio.ensure_future(_count(stream))
+    for _ in range(100):  # turns of the loop, no time
+        await asyncio.sleep(0)
+    assert rest.done() and rest.result() == 10
+
+
+async def _count(stream: AsyncIterator[list[bytes]]) -> int:
+    return len([events async for events in stream])

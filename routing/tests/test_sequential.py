@@ -116,6 +116,8 @@ def test_identical_candidates_stay_and_bad_ones_go(simulated: Result) -> None:
     assert simulated.false_rollback <= 4 / 60
     assert simulated.power_5x >= 0.98
     assert simulated.median_requests_to_catch_5x <= 170
+    assert simulated.false_rollback_all_metrics <= 1 / 12
+    assert simulated.median_pairs_to_catch_worse_answers <= 200
 
 
 def test_the_test_that_is_read_again_and_again_is_wrong_far_more_often(simulated: Result) -> None:

@@ -4,9 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from evals.core.scorers import scorers_from_words
-from evals.management.running import RunCommand, policy_named, usage_error
-from evals.models import DatasetVersion, Run
+from evals.management.running import RunCommand, baseline_wanted, policy_named
+from evals.models import DatasetVersion
 from evals.runs import Wanted
 from tenants.models import Tenant
 
@@ -22,17 +21,4 @@ class Command(RunCommand):
 
     def wanted(self, tenant: Tenant, version: DatasetVersion, options: dict[str, Any]) -> Wanted:
         policy = policy_named(tenant, options["policy"])
-        number = options["policy_version"] or policy.active_version
-        if number is None:
-            raise usage_error(f"No version of “{policy.slug}” is active; name one with --version.")
-        return Wanted(
-            version=version,
-            route=options["route"],
-            policy=policy.slug,
-            policy_version=number,
-            name=options["name"],
-            repetitions=options["repetitions"] or 1,
-            concurrency=options["concurrency"],
-            cache=options["cache"] or Run.Cache.OFF,
-            scorers=scorers_from_words(options["scorers"]),
-        )
+        return baseline_wanted(version, policy, options, options["policy_version"])

@@ -1,5 +1,6 @@
 """`manage.py erase_tenant SLUG`: says what would go; with --yes it goes."""
 
+from argparse import ArgumentTypeError
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,4 +68,7 @@ class Command(BaseCommand):
 
 
 def _day(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        raise ArgumentTypeError(f"must look like 2027-01-31, not {text!r}") from None

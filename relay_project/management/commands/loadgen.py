@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ class Command(BaseCommand):
         except ArrivalsInvalid as error:
             raise CommandError(str(error)) from error
         check_target(load.url, remote=options["remote"])
+        if options["csv_out"]:
+            written(options["csv_out"], lambda path: path.touch())
         driver, started_at = Driver(load), timezone.now()
         seen = [0]
 
@@ -69,11 +72,11 @@ class Command(BaseCommand):
             elapsed = asyncio.run(self.run(driver, arrivals, tick))
         except* ArrivalsInvalid as group:
             raise CommandError(str(group.exceptions[0])) from group
-        if options["csv_out"]:
-            self.save(driver, options["csv_out"])
         self.stdout.write(json.dumps(driver.results.summary(elapsed)))
         if not options["no_record"]:
             self.record(driver.results.report(elapsed), started_at, options)
+        if options["csv_out"]:
+            written(options["csv_out"], driver.results.write_csv)
         if not any(item.kind == "ok" for item in driver.results.all):
             raise CommandError("No request was answered; the errors stand above.")
 
@@ -125,11 +128,13 @@ class Command(BaseCommand):
         except DatabaseError as error:
             self.stderr.write(f"The result was not kept: {str(error).strip().splitlines()[0]}")
 
-    def save(self, driver: Driver, path: Path) -> None:
-        try:
-            driver.results.write_csv(path)
-        except OSError as error:
-            raise CommandError(f"--csv-out: {path} cannot be written: {error.strerror}.") from error
+
+def written(path: Path, write: Callable[[Path], None]) -> None:
+    """Tried before the load, too: what cannot be written is told before anybody waited for it."""
+    try:
+        write(path)
+    except OSError as error:
+        raise CommandError(f"--csv-out: {path} cannot be written: {error.strerror}.") from error
 
 
 def _chained(first: Arrival | None, rest: Any) -> Any:

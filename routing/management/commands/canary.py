@@ -10,10 +10,17 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from routing.canaries import NoLiveCanary, NotAdvanced, advance, pause, resume, roll_back, start_canary
 from routing.canary_report import report_of
+from routing.canary_scores import USUAL, Wanted
 from routing.core.canary import LIVE
 from routing.models import Canary, Deployment, PolicyVersion, Route
 
 BY = "command line"
+SCORES = {
+    "percent": "of the candidate's answers that are scored",
+    "daily": "pairs scored a day at most",
+    "tolerance": "by how much its scores, 0 to 1, may be worse on average",
+    "least_pairs": "scored pairs that a stage needs",
+}  # as ``Wanted`` takes them
 NOTED = {
     "pause": "it keeps its share, until",
     "resume": "it goes on by itself",
@@ -35,6 +42,7 @@ class Command(BaseCommand):
         start.add_argument("--sticky", choices=Canary.Sticky.values, default=Canary.Sticky.CONVERSATION)
         start.add_argument("--stages", help="percentages that rise, such as 1,5,25 (default: CANARY_STAGES)")
         start.add_argument("--window", type=int, help="calls of the candidate a stage (default: CANARY_WINDOW)")
+        _add_scores(start)
         status = verbs.add_parser("status", help="what is live, and the newest that ended")
         status.add_argument("--json", action="store_true")
         on = verbs.add_parser("advance", help="to the next stage, if the guardrails allow it")
@@ -58,11 +66,15 @@ class Command(BaseCommand):
         candidate = candidate_of(route, options["deployment"], options["policy_version"])
         sticky, window = options["sticky"], options["window"]
         stages = _stages(options["stages"])
-        row = start_canary(route=route, candidate=candidate, sticky=sticky, stages=stages, window=window, by=BY)
+        wanted = {name: options[f"score_{name}"] for name in SCORES}
+        scores = Wanted(options["scorer"], **wanted) if options["scorer"] else None
+        row = start_canary(
+            route=route, candidate=candidate, sticky=sticky, stages=stages, window=window, scores=scores, by=BY
+        )
         self.stdout.write(f"✓ Canary {row.pk}: {row.name} takes {row.share} % of {route.name}")
 
     def _status(self, options: dict[str, Any]) -> None:
-        rows = Canary.objects.select_related("route__tenant", "evidence").prefetch_related("transitions")
+        rows = Canary.objects.select_related("route__tenant", "evidence", "scoring").prefetch_related("transitions")
         live = rows.filter(state__in=LIVE)
         found = [report_of(row) for row in (*live, *rows.exclude(state__in=LIVE)[:10])]
         if options["json"]:
@@ -92,6 +104,14 @@ class Command(BaseCommand):
     def _noted(self, verb: Callable[..., Canary], options: dict[str, Any]) -> None:
         row = verb(canary=_canary(options["canary"]), by=BY, note=options["note"])
         self.stdout.write(f"✓ {row}: {row.get_state_display().lower()}, {report_of(row)['share']} %")
+
+
+def _add_scores(start: CommandParser) -> None:
+    start.add_argument("--scorer", help="scores a sample of both sides' answers, such as judge:route=big")
+    for name, about in SCORES.items():
+        usual = getattr(USUAL, name)
+        option = f"--score-{name.replace('_', '-')}"
+        start.add_argument(option, type=type(usual), default=usual, help=f"{about} (default: {usual:g})")
 
 
 def route_of(name: str, tenant: str | None) -> Route:

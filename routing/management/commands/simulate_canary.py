@@ -18,6 +18,8 @@ identical, yet rolled back      {false_rollback:10.2%} {z_test_false_rollback:10
 fails 5x as often: caught       {power_5x:10.2%}
   after calls (median)          {median_requests_to_catch_5x:10.0f} {z_test_median_requests_to_catch_5x:10.0f}
   after calls (99 %)            {p99_requests_to_catch_5x:10.0f}
+answers score .62, not .81: caught
+  after pairs (median)          {median_pairs_to_catch_worse_answers:10.0f}
 """
 
 
