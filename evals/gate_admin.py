@@ -27,6 +27,12 @@ class OfTenant(ConsoleAdmin):
 
     write_role: ClassVar[str] = Role.ADMIN
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Django asks this before it asks for permission; without a tenant there is no table."""
+        if current_tenant(request) is None:
+            raise Http404("Choose a tenant.")
+        return super().get_object(request, object_id, from_field)
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return current_tenant(request) is not None and may(request, Role.VIEWER)
 

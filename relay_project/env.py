@@ -90,18 +90,39 @@ def sampler() -> Sampler | None:
 
 
 def database(url: str, engine: str) -> dict[str, object]:
-    """``postgres://user:password@host:port/name`` as a Django DATABASES entry."""
-    parts = urlsplit(url)
+    """``postgres://user:password@host:port/name`` as a Django DATABASES entry. The error shows none of it."""
+    problem = "DATABASE_URL must look like postgres://user:password@host:5432/name."
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 5432
+    except ValueError:
+        raise ImproperlyConfigured(problem) from None
     if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name.")
+        raise ImproperlyConfigured(problem)
     return {
         "ENGINE": engine,
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
-        "PORT": str(parts.port or 5432),
+        "PORT": str(port),
     }
+
+
+def redis_url(name: str, default: str) -> str:
+    """An address that redis-py takes. The error shows none of it."""
+    url, problem = (
+        text(name, default),
+        f"{name} must look like redis://user:password@host:6379/0 (or rediss://, unix://).",
+    )
+    try:
+        parts = urlsplit(url)
+        well_formed = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ImproperlyConfigured(problem) from None
+    if parts.scheme not in {"redis", "rediss", "unix"} or not well_formed:
+        raise ImproperlyConfigured(problem)
+    return url
 
 
 def writable_directory(name: str) -> Path | None:

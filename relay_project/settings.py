@@ -141,7 +141,7 @@ TEMPLATES = [
 
 # --- State -------------------------------------------------------------------------------------------------------
 DATABASE_URL = env.text("DATABASE_URL", "postgres://relay@127.0.0.1:54329/relay")
-REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")
+REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:63790/0")
 DATABASES = {
     "default": env.database(DATABASE_URL, "django_tenants.postgresql_backend") | {"OPTIONS": {"connect_timeout": 3}}
 }

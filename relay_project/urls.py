@@ -15,7 +15,7 @@ urlpatterns = [
     path("", include("routing.api.urls")),
     path("metrics", metrics, name="metrics"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"]), name="docs"),
     path("admin/traces/<uuid:pk>/forget", admin.site.admin_view(forget_entry), name="forget-entry"),
     path("admin/traces/<uuid:pk>/replay", admin.site.admin_view(trace_replay), name="replay-trace"),
     path("admin/traces/", include("traces.viewer.urls")),

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from routing.core.features import estimate_tokens
+from routing.core.nesting import may_be_deep, read_json
 from routing.core.usage import Asked, Claim, Text, believed
 from routing.providers.base import ProviderError
 
@@ -24,9 +25,9 @@ class Usage:
 def read_completion(raw: bytes) -> dict[str, Any]:
     """A provider's whole answer. Raises ProviderError if it is not a ``chat.completion``."""
     try:
-        answer = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise ProviderError("The answer is not JSON.", code="garbage") from None
+        answer = read_json(raw)
+    except ValueError:
+        raise ProviderError("The answer is not JSON, or nested too deep.", code="garbage") from None
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not choices or not all(_has_message(choice) for choice in choices):
         raise ProviderError("The answer is not a chat completion.", code="garbage")
@@ -40,9 +41,9 @@ def _has_message(choice: Any) -> bool:
 def read_chunk(raw: bytes) -> dict[str, Any]:
     """One event of a stream. Raises ProviderError for garbage or an error that the provider sent in the stream."""
     try:
-        chunk = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise ProviderError("An event of the stream is not JSON.", code="garbage") from None
+        chunk = read_json(raw)
+    except ValueError:
+        raise ProviderError("An event of the stream is not JSON, or nested too deep.", code="garbage") from None
     if not isinstance(chunk, dict):
         raise ProviderError("An event of the stream is not an object.", code="garbage")
     if chunk.get("error"):
@@ -54,7 +55,7 @@ def read_chunk(raw: bytes) -> dict[str, Any]:
 
 def glance(event: bytes) -> None:
     """A cheap look at an event that is passed through: only what seems odd is parsed. Raises ProviderError."""
-    if event[:1] != b"{" or event[-1:] != b"}" or b'"error"' in event:
+    if event[:1] != b"{" or event[-1:] != b"}" or b'"error"' in event or may_be_deep(event):
         read_chunk(event)
 
 

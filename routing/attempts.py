@@ -15,7 +15,7 @@ from routing.exchange import Exchange
 from routing.hedging import Groups, Race
 from routing.kinds import Chat
 from routing.line import Line, PassedOver
-from routing.providers.base import NOT_REACHED, UNREACHABLE, ProviderError, Target
+from routing.providers.base import NOT_REACHED, NOT_SUPPORTED, UNREACHABLE, ProviderError, Target
 from routing.runtime import Runtime
 from scheduling.client import Ask, QueueFull
 
@@ -130,10 +130,10 @@ async def _slot(runtime: Runtime, exchange: Exchange, line: Line, candidate: Can
 
 
 def _note_failure(runtime: Runtime, deployment: str, error: ProviderError) -> None:
-    """A request that is wrong itself says nothing of the deployment's health; “too many requests” is no failure."""
+    """A request that is wrong, or beyond the model, says nothing of the deployment's health; nor is 429 a failure."""
     if error.status == TOO_MANY_REQUESTS:
         runtime.health.limited(deployment, error.retry_after_s, runtime.now())
-    elif error.retryable:
+    elif error.retryable and error.code != NOT_SUPPORTED:
         failure = Failure(error.code, error.code == UNREACHABLE, error.retry_after_s)
         runtime.health.failed(deployment, failure, runtime.now())
 

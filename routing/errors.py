@@ -1,13 +1,13 @@
 """Every failure that a client can see, and the one table that turns it into OpenAI's error shape."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
 from routing.core.request import InvalidRequest
-from routing.providers.base import ProviderError
+from routing.providers.base import NOT_SUPPORTED, ProviderError
 from routing.snapshot import ModelNotFound, PathNotFound, PolicyNotFound
 from scheduling.client import QueueFull
 from tenants.auth import NotAllowed, NotAuthenticated
@@ -27,10 +27,6 @@ class BodyTooLarge(Exception):
 
 
 class BodyTooSlow(Exception):
-    pass
-
-
-class MethodNotAllowed(Exception):
     pass
 
 
@@ -119,6 +115,8 @@ def _provider(error: ProviderError) -> ErrorReply:
 def _providers(error: ProvidersFailed) -> ErrorReply:
     if error.last is None:
         return ErrorReply(503, "No provider can serve this model now.", SERVER, "no_provider", headers=_retry(5))
+    if error.last.code == NOT_SUPPORTED:
+        return ErrorReply(400, str(error.last), INVALID, error.last.code)
     message = f"{error.tried} provider{'s' if error.tried > 1 else ''} tried, none answered. Last: {error.last}"
     if error.last.code in ("garbage", "answer_too_large", "event_too_large"):
         return ErrorReply(502, message, SERVER, "bad_provider_answer", headers=_retry(1))
@@ -162,7 +160,6 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
         "policy_not_found",
         "policy",
     ),
-    MethodNotAllowed: lambda e: ErrorReply(405, "Use POST.", INVALID, "method_not_allowed", headers={"Allow": "POST"}),
     IdempotencyKeyInUse: lambda e: ErrorReply(
         409,
         "The first request with this Idempotency-Key is still being answered. Ask again later.",
@@ -194,6 +191,11 @@ TABLE: dict[type[Exception], Callable[..., ErrorReply]] = {
     ProvidersExhausted: _exhausted,
     SpoolFull: lambda e: ErrorReply(503, "Relay cannot store traces now.", SERVER, "spool_full", headers=_retry(5)),
 }
+
+
+def method_not_allowed(allowed: Sequence[str]) -> ErrorReply:
+    said = f"Use {', '.join(method for method in allowed if method != 'OPTIONS')}."
+    return ErrorReply(405, said, INVALID, "method_not_allowed", headers={"Allow": ", ".join(allowed)})
 
 
 def describe(error: Exception) -> ErrorReply:

@@ -10,10 +10,11 @@ from routing.answers import Usage
 from routing.core import embeddings
 from routing.core.features import estimate_input
 from routing.core.infer import parse_infer
+from routing.core.nesting import read_json
 from routing.core.plan import ExecutionPlan
 from routing.core.request import Called, ChatRequest, Json, parse_chat, prompt_line
 from routing.core.usage import NO_TEXT, Asked, Claim, believed
-from routing.providers.base import Adapter, Embeds, ProviderError, Target
+from routing.providers.base import NOT_SUPPORTED, Adapter, Embeds, ProviderError, Target
 from traces.draft import TraceDraft
 
 
@@ -111,12 +112,12 @@ class Embeddings(Chat):
     ) -> AsyncIterator[list[bytes]]:
         """One document in the encoding that the client wants, whatever the provider's own is."""
         if not isinstance(adapter, Embeds):
-            raise ProviderError("This kind of provider has no embeddings.", code="not_supported")
+            raise ProviderError("This kind of provider has no embeddings.", code=NOT_SUPPORTED)
         raw = await adapter.embed(target, payload)
         inputs = len(embeddings.inputs_of(payload))
         try:
-            answer = embeddings.encoded(orjson.loads(raw), inputs=inputs, wanted=payload.get("encoding_format"))
-        except (orjson.JSONDecodeError, embeddings.NotEmbeddings) as error:
+            answer = embeddings.encoded(read_json(raw), inputs=inputs, wanted=payload.get("encoding_format"))
+        except ValueError as error:
             raise ProviderError(_sentence(error), code="garbage") from None
         tokens = embeddings.estimate_inputs(payload)
         if self.usage(answer, Asked(tokens)).source == "estimated":
@@ -145,8 +146,8 @@ class Embeddings(Chat):
         return embeddings.summary(orjson.loads(raw))
 
 
-def _sentence(error: Exception) -> str:
-    return "The answer is not JSON." if isinstance(error, orjson.JSONDecodeError) else str(error)
+def _sentence(error: ValueError) -> str:
+    return str(error) if isinstance(error, embeddings.NotEmbeddings) else "The answer is not JSON, or nested too deep."
 
 
 KINDS: Mapping[str, Chat] = {"chat": Chat(), "infer": Infer(), "embeddings": Embeddings()}

@@ -1,10 +1,12 @@
 """Forms of the access pages. What the server decides (tenant, key id, digest, user) is no field of any of them."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth.forms import SetPasswordForm
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from unfold.widgets import (
     BASE_INPUT_CLASSES,
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -29,6 +31,12 @@ class ApiKeyForm(TenantForm):
     class Meta:
         model = ApiKey
         fields: ClassVar = ["name", "scopes", "expires_at"]
+
+    def clean_expires_at(self) -> datetime | None:
+        expires_at: datetime | None = self.cleaned_data["expires_at"]
+        if expires_at is not None and "expires_at" in self.changed_data and expires_at <= timezone.now():
+            raise ValidationError("This is in the past. To end a key, revoke it.")
+        return expires_at
 
 
 class MembershipForm(TenantForm):

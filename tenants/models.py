@@ -162,8 +162,17 @@ class Quota(models.Model):
         return f"{self.limit:,} {self.get_metric_display().lower()} a {self.window}"
 
     def clean(self) -> None:
+        """What the constraints refuse is refused here in words."""
+        problems: dict[str, str] = {}
         if self.api_key is not None and self.api_key.tenant_id != self.tenant_id:
-            raise ValidationError({"api_key": "This key belongs to another tenant."})
+            problems["api_key"] = "This key belongs to another tenant."
+        if self.limit is not None and self.limit < 1:
+            problems["limit"] = "A limit is at least 1."
+        same = {"tenant": self.tenant_id, "api_key": self.api_key_id, "metric": self.metric, "window": self.window}
+        if Quota.objects.filter(**same).exclude(pk=self.pk).exists():
+            problems["window"] = "There is a quota of this metric and window already."
+        if problems:
+            raise ValidationError(problems)
 
 
 class QuotaReset(models.Model):

@@ -16,7 +16,7 @@ def create_tenant(*, slug: str, name: str = "", content: str = Tenant.Content.FU
     """A tenant with its schema (a few seconds: all of its migrations). Raises ValidationError that names the field."""
     tenant = Tenant(slug=slug, name=name or slug, schema_name=schema_of(slug), content=content)
     tenant.full_clean(exclude=["schema_name"])
-    tenant.save()
+    tenant.save(verbosity=0)  # else django-tenants prints each migration to stdout
     Domain.objects.create(tenant=tenant, domain=f"{slug}.relay.invalid", is_primary=True)
     return tenant
 

@@ -124,6 +124,11 @@ def test_the_file_needs_nothing_from_outside(sign_in: SignIn) -> None:
     assert not re.findall(r"<(?:script|link|img|iframe)|\bsrc=|url\(|@import", page)
 
 
+@pytest.mark.parametrize("page", ["change", "delete", "history"])
+def test_without_a_tenant_no_page_of_a_gate_opens(sign_in: SignIn, page: str) -> None:
+    assert sign_in(None).get(f"/admin/evals/gate/1/{page}/?tenant=all").status_code == 404
+
+
 def test_an_admin_edits_gates_and_mistakes_are_refused(sign_in: SignIn, tenant_a: Any) -> None:
     gate = quick_gate()
     page = f"/admin/evals/gate/{gate.pk}/change/"

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from relay_project.admin_api.access import actor_of, refusal
 from routing.core.request import InvalidRequest
-from routing.errors import INVALID, BodyTooLarge, ErrorReply, describe
+from routing.errors import INVALID, BodyTooLarge, ErrorReply, describe, method_not_allowed
 from tenants.acting import Actor, acting
 from tenants.audit import SAFE
 from tenants.models import Tenant
@@ -51,8 +51,7 @@ def reply_to(error: Exception, allowed: list[str]) -> ErrorReply:
     if isinstance(error, ValidationError):
         return _wrong(*_first(error.message_dict if hasattr(error, "error_dict") else error.messages))
     if isinstance(error, exceptions.MethodNotAllowed):
-        said = f"Use {', '.join(method for method in allowed if method != 'OPTIONS')}."
-        return ErrorReply(405, said, INVALID, "method_not_allowed", headers={"Allow": ", ".join(allowed)})
+        return method_not_allowed(allowed)
     if isinstance(error, exceptions.ParseError):
         return ErrorReply(400, "The body is not valid JSON.", INVALID, "invalid_json")
     if isinstance(error, RequestDataTooBig):

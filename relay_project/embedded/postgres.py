@@ -81,6 +81,8 @@ def ready(database_url: str) -> bool:
         if "authentication failed" in str(error):
             raise StartError(f"PostgreSQL refuses the password: {error}") from error
         return False
+    except psycopg.ProgrammingError:
+        raise StartError("DATABASE_URL must look like postgres://user:password@host:5432/name.") from None
     return True
 
 

@@ -43,7 +43,11 @@ def url(port: int, password: str, database: int = 0) -> str:
 
 
 def ready(redis_url: str) -> bool:
-    with redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
+    try:
+        client = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
+    except ValueError:
+        raise StartError("REDIS_URL must look like redis://user:password@host:6379/0.") from None
+    with client:
         try:
             return bool(client.ping())
         except redis.exceptions.AuthenticationError as error:

@@ -5,7 +5,7 @@ import secrets
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from relay_project.env import percentages, real, sampler, sealing_keys, smtp
+from relay_project.env import database, percentages, real, redis_url, sampler, sealing_keys, smtp
 from traces.core.trace_context import Sampler
 
 
@@ -104,3 +104,20 @@ def test_a_real_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACTOR", "much")
     with pytest.raises(ImproperlyConfigured, match="FACTOR must be a number"):
         real("FACTOR", 1.0)
+
+
+@pytest.mark.parametrize(
+    "address", ["hunter2", "postgres://u:hunter2/3@db/relay", "redis://:hunter2/3@cache", "x://hunter2"]
+)
+def test_an_address_that_cannot_be_one_is_not_shown(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE", address)
+    for read in (lambda: database(address, "engine"), lambda: redis_url("CACHE", "")):
+        with pytest.raises(ImproperlyConfigured, match="must look like") as refused:
+            read()
+        assert "hunter2" not in f"{refused.value} {refused.value.__cause__}"
+
+
+def test_an_address_of_redis_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("redis://127.0.0.1:63790/0", "rediss://u:p@cache/1", "unix:///run/valkey.sock?db=1"):
+        monkeypatch.setenv("CACHE", address)
+        assert redis_url("CACHE", "") == address

@@ -3,11 +3,13 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from relay_project.embedded import ports, state
+from relay_project.embedded import ports, postgres, state, valkey
+from relay_project.embedded.processes import StartError
 from relay_project.embedded.stack import relay_stack, wanted_ports
 from relay_project.embedded.throwaway import isolate
 
@@ -88,6 +90,12 @@ def test_a_port_in_use_is_told_with_its_variable() -> None:
 def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(ports.PortError, match="PORT="):
         ports.choose({"PORT": text})
+
+
+@pytest.mark.parametrize("ready", [postgres.ready, valkey.ready])
+def test_an_address_that_cannot_be_one_is_a_sentence(ready: Callable[[str], bool]) -> None:
+    with pytest.raises(StartError, match="_URL must look like"):
+        ready("hunter2")
 
 
 def test_ports_must_differ() -> None:

@@ -12,5 +12,5 @@ urlpatterns = [
     path("health", views.Health.as_view(), name="health"),
     path("v1/healthz", views.Health.as_view(), name="healthz"),
     path("v1/readyz", views.Ready.as_view(), name="readyz"),
-    re_path("^v1/", views.Nothing.as_view()),
+    re_path(r"^v1(?:/|\Z)", views.Nothing.as_view()),
 ]

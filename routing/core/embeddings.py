@@ -41,7 +41,7 @@ def parse_embeddings(raw: bytes, called: Called) -> ChatRequest:
     if body.get("encoding_format") not in (None, *ENCODINGS):
         raise InvalidRequest("“encoding_format” must be float or base64.", "encoding_format")
     check_integer(body, "dimensions", 1, MOST_DIMENSIONS)
-    if not isinstance(body.get("user") or "", str):
+    if not isinstance(body.get("user", ""), str | None):
         raise InvalidRequest("“user” must be text.", "user")
     refuse_nul(raw, body)
     return ChatRequest(

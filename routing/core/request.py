@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from routing.core.nesting import read_json
+from routing.core.parameters import OF_MESSAGES, OF_PARTS, SHAPES, Shape, misfit
 from traces.core.trace_context import Parent
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -96,10 +96,13 @@ def parse_chat(raw: bytes, called: Called) -> ChatRequest:
         _check_number(body, name, low, high)
     for name, (least, most) in INTEGERS.items():
         check_integer(body, name, least, most)
+    _check_shapes(body, SHAPES)
     stream = _boolean(body, "stream")
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise InvalidRequest("“stream_options” must be an object.", "stream_options")
+    if options and not isinstance(options.get("include_usage", False), bool):
+        raise InvalidRequest("“include_usage” must be true or false.", "stream_options.include_usage")
     if options is not None and not stream:
         raise InvalidRequest("“stream_options” is only allowed when “stream” is true.", "stream_options")
     own = body.get("metadata")
@@ -125,9 +128,8 @@ def parse_chat(raw: bytes, called: Called) -> ChatRequest:
 
 def read_body(raw: bytes) -> dict[str, Any]:
     try:
-        body = orjson.loads(raw)
-        orjson.dumps(body)  # what cannot be written again (nested over 254 deep) cannot be passed on
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
+        body = read_json(raw)
+    except ValueError as error:
         raise InvalidRequest(f"The body is not valid JSON: {str(error)[:120]}.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
@@ -183,6 +185,7 @@ def _check_messages(messages: Any) -> None:
             raise InvalidRequest("“content” must be text, a list of parts, or null.", f"messages[{index}].content")
         elif content is None and message["role"] not in ("assistant", "function"):
             raise InvalidRequest("“content” is missing.", f"messages[{index}].content")
+        _check_shapes(message, OF_MESSAGES, f"messages[{index}].")
 
 
 def _check_parts(parts: list[Any], index: int) -> None:
@@ -190,8 +193,16 @@ def _check_parts(parts: list[Any], index: int) -> None:
         at = f"messages[{index}].content[{number}]"
         if not isinstance(part, dict) or not isinstance(part.get("type"), str):
             raise InvalidRequest("Each content part must be an object with a “type”.", at)
-        if part["type"] == "text" and not isinstance(part.get("text"), str):
-            raise InvalidRequest("A text part needs “text”.", f"{at}.text")
+        kind = part["type"]
+        if kind in OF_PARTS and part.get(kind) is None:
+            raise InvalidRequest(f"A part of type {kind} needs “{kind}”.", f"{at}.{kind}")
+        _check_shapes(part, OF_PARTS, f"{at}.")
+
+
+def _check_shapes(given: Json, shapes: Mapping[str, Shape], before: str = "") -> None:
+    if (wrong := misfit(given, shapes)) is not None:
+        name, words = wrong
+        raise InvalidRequest(f"“{name}” must be {words}.", before + name)
 
 
 def _check_number(body: Json, name: str, low: float, high: float) -> None:

@@ -106,11 +106,13 @@ def _ruled_out(candidate: Candidate, wanted: Wanted) -> str:
 
 
 def _check_context(candidates: Sequence[Candidate], wanted: Wanted) -> None:
-    """Nobody can answer; where only the context is too small, the client can mend it."""
-    if not any(item.unavailable for item in candidates):
+    """Nobody can answer; where no context is large enough, of those that are switched off neither, the client can mend
+    it."""
+    largest = max(item.context_window for item in candidates)
+    if wanted.tokens_in + 1 > largest and not all(item.unavailable for item in candidates):
         raise InvalidRequest(
             f"About {wanted.tokens_in:,} input tokens and up to {wanted.tokens_out:,} output tokens do not fit the"
-            f" model's context of {max(item.context_window for item in candidates):,} tokens.",
+            f" model's context of {largest:,} tokens.",
             "messages",
             "context_length_exceeded",
         )

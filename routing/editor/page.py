@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from routing.core.policy import PolicyDocument, PolicyInvalid
 from routing.documents import changes_in_words, read_policy
-from routing.editor.diff import Row, Section, compare, sections
+from routing.editor.diff import MAX_LINES, Row, Section, compare, sections
 from routing.models import Deployment, Policy, PolicyVersion, Route
 from tenants.access import Role
 from tenants.models import ApiKey, Tenant
@@ -32,6 +32,7 @@ class Changes:
     right: str
     rows: list[Row]
     words: list[str]
+    cut: bool  # whether there are lines that were not compared
 
     @property
     def sections(self) -> list[Section]:
@@ -40,7 +41,8 @@ class Changes:
     @property
     def summary(self) -> str:
         count = sum(row.changed for row in self.rows)
-        return f"{count} changed line{'' if count == 1 else 's'}" if count else "No difference"
+        said = f"{count:,} changed line{'' if count == 1 else 's'}" if count else "No difference"
+        return f"{said} in the first {MAX_LINES:,}" if self.cut else said
 
 
 def rights(request: HttpRequest, policy: Policy) -> Rights:
@@ -94,7 +96,8 @@ def changes(left: tuple[str, str], right: tuple[str, str]) -> Changes:
     """Of two (label, text); the words need both to be valid."""
     documents = document_of(left[1]), document_of(right[1])
     words = changes_in_words(documents[0], documents[1]) if documents[0] and documents[1] else []
-    return Changes(left[0], right[0], compare(left[1], right[1]), words)
+    cut = max(len(text.splitlines()) for _, text in (left, right)) > MAX_LINES
+    return Changes(left[0], right[0], compare(left[1], right[1]), words, cut)
 
 
 def document_of(text: str) -> PolicyDocument | None:

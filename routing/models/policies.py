@@ -37,6 +37,11 @@ class Policy(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    def clean(self) -> None:
+        """What the constraint refuses is refused here in words."""
+        if Policy.objects.filter(tenant=self.tenant_id, slug=self.slug).exclude(pk=self.pk).exists():
+            raise ValidationError({"slug": "There is a policy of this name already."})
+
 
 class PolicyVersion(models.Model):
     policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions")

@@ -85,6 +85,8 @@ class Route(models.Model):
             problems.setdefault("policy", "Choose a policy, or the route that this is another name for.")
         elif self.policy.tenant_id not in (None, self.tenant_id):
             problems["policy"] = "This policy belongs to another tenant."
+        if self._others().filter(name=self.name).exists():
+            problems["name"] = "There is a route of this name already."
         if self.path in RESERVED_PATHS:
             problems["path"] = f"“{self.path}” is an address of Relay itself."
         elif self.path and (other := self._others().filter(path=self.path).first()):

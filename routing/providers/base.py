@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 UNREACHABLE, ADDRESS_REFUSED = "connection_failed", "address_refused"
+NOT_SUPPORTED = "not_supported"  # what was asked is beyond this model; it is healthy, and another may do it
 NOT_REACHED = frozenset({UNREACHABLE, ADDRESS_REFUSED})  # codes of attempts that no provider saw
 
 

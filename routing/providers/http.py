@@ -12,12 +12,15 @@ import orjson
 from yarl import URL
 
 from routing.core.sse import EventTooLarge, SseReader
-from routing.providers.base import ADDRESS_REFUSED, MAX_ANSWER_BYTES, UNREACHABLE, ProviderError, Target
+from routing.providers.base import ADDRESS_REFUSED, MAX_ANSWER_BYTES, NOT_SUPPORTED, UNREACHABLE, ProviderError, Target
 from routing.providers.outlet import AddressRefused, Outlet
 
 ERROR_BYTES = 64 * 1024
 SECONDS = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 CLIENTS_FAULT = {400, 413, 415, 422}
+# What llama.cpp's server answers with a 500 though it did not fail: a wrong request, and one beyond its model.
+MISREAD = ("Failed to parse messages", "Failed to parse tools")
+UNABLE = ("image input is not supported", "audio input is not supported")
 LONGEST_RETRY_S = 1e6
 QUOTABLE = 8  # characters; what is shorter may be an ordinary word of the message
 
@@ -103,6 +106,10 @@ def feed(reader: SseReader, data: bytes) -> list[bytes]:
 async def _refusal(response: aiohttp.ClientResponse, target: Target) -> ProviderError:
     status = response.status
     message, param = _message(await response.content.read(ERROR_BYTES))
+    if status == 500 and message.startswith(UNABLE):
+        return ProviderError(f"The model takes no {message.split()[0]}.", code=NOT_SUPPORTED, status=400)
+    if status == 500 and message.startswith(MISREAD):
+        status = 400
     if status in CLIENTS_FAULT:
         for secret in target.credential.split(":"):
             message = message.replace(secret, "…") if len(secret) >= QUOTABLE else message

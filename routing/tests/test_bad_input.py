@@ -56,6 +56,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"n": True}, "n"),
     ({"metadata": "x"}, "metadata"),
     ({"metadata": {"a": 1}}, "metadata"),
+    ({"tools": "hammer"}, "tools"),
+    ({"tools": [7]}, "tools"),
+    ({"response_format": 7}, "response_format"),
+    ({"stop": {"a": 1}}, "stop"),
+    ({"seed": "x"}, "seed"),
+    ({"messages": [*HELLO, {"role": "assistant", "tool_calls": "x"}]}, "messages[1].tool_calls"),
 ]
 UNREADABLE = {
     "nothing": b"",
@@ -73,15 +79,14 @@ UNREADABLE = {
 # Strange, but nothing that Relay has to understand: the provider may decide.
 STRANGE: list[dict[str, Any]] = [
     {"seed": 2**64 - 1},
-    {"tools": "hammer"},
-    {"tools": [7]},
+    {"tools": [{"a": None}]},
     {"tool_choice": {"a": None}},
-    {"response_format": 7},
+    {"response_format": {"type": 7}},
     {"n": None, "temperature": None, "stream": None, "max_tokens": None},
     {"unknown": DEEP},
-    {"messages": [*HELLO, {"role": "assistant", "content": None, "tool_calls": "x"}, *HELLO]},
+    {"messages": [*HELLO, {"role": "assistant", "content": None, "tool_calls": [{}]}, *HELLO]},
     {"messages": [{"role": "user", "content": []}]},
-    {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": 7}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 7}}]}]},
     {"messages": [{"role": "user", "content": "😀\u202e\ufeff" * 50}]},
 ]
 
@@ -202,7 +207,28 @@ def test_ten_megabytes_without_a_length_are_too_much(base: str, stage: Stage) ->
 def test_get_is_not_allowed(base: str, stage: Stage) -> None:
     answer = stage.http.get(f"{base}/v1/chat/completions", headers={"Authorization": f"Bearer {stage.key()}"})
     assert answer.status_code == 405
-    assert answer.json()["error"]["code"] == "method_not_allowed"
+    error = answer.json()["error"]
+    assert (error["code"], error["message"], answer.headers["allow"]) == (
+        "method_not_allowed",
+        "Use POST.",
+        "POST, OPTIONS",
+    )
+
+
+def test_what_is_only_read_says_so(base: str, stage: Stage) -> None:
+    answer = stage.http.post(f"{base}/v1/models", json={}, headers={"Authorization": f"Bearer {stage.key()}"})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (405, "Use GET, HEAD.")
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/models/"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_what_is_nowhere_is_not_found_whatever_the_method(base: str, stage: Stage, path: str, method: str) -> None:
+    _refused(stage.http.request(method, base + path), 404, code="not_found")
+
+
+def test_the_documents_are_only_read(base: str, stage: Stage) -> None:
+    assert stage.http.options(f"{base}/api/docs").status_code == 405
+    assert stage.http.get(f"{base}/api/docs").status_code == 200
 
 
 @pytest.mark.parametrize("declared", [b"-1", b"1e3", b"5, 6"])

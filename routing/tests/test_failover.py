@@ -159,6 +159,7 @@ GARBAGE = {
     "choices of text": b'{"choices": ["x"]}',
     "not utf-8": b'{"choices": [{"message": {"content": "\xff"}}]}',
     "nothing": b"",
+    "nested too deep": b'{"choices": [{"message": {"content": "x", "a":' + b"[" * 300 + b"]" * 300 + b"}}]}",
 }
 
 
@@ -177,9 +178,27 @@ def test_nothing_but_garbage_is_a_bad_gateway(base: str, stage: Stage) -> None:
     assert "<html>" not in answer.text
 
 
+DEEP = b'data: {"choices": [{"delta": {"content": "x", "a":' + b"[" * 300 + b"]" * 300 + b"}}]}\n\n"
+
+
+def test_an_event_nested_too_deep_to_keep_breaks_the_stream_off(base: str, stage: Stage) -> None:
+    answer = stage.ask(base, stage.route(sends(event(chunk({"content": "so"})), DEEP, DONE)), stream=True)
+    assert "so" in answer.text and "[DONE]" not in answer.text and '"error"' in answer.text
+    trace = stage.trace(answer)
+    assert (trace.outcome, trace.usage_source) == ("failed", "estimated")
+
+
 @pytest.mark.parametrize(
     "parts",
-    [(b"data: nope\n\n", DONE), (DONE,), (), (b"data: 7\n\n",), (event({"error": "x"}),), (event({"choices": 7}),)],
+    [
+        (b"data: nope\n\n", DONE),
+        (DONE,),
+        (),
+        (b"data: 7\n\n",),
+        (event({"error": "x"}),),
+        (event({"choices": 7}),),
+        (DEEP,),
+    ],
     ids=str,
 )
 def test_a_stream_of_garbage_goes_to_the_next_candidate(base: str, stage: Stage, parts: tuple[bytes, ...]) -> None:
@@ -217,6 +236,23 @@ def test_when_nobody_answers_the_client_is_told_when_to_come_back(base: str, sta
     assert answer.json()["error"]["code"] == "providers_failed"
     trace = stage.trace(answer)
     assert (trace.outcome, len(trace.attempts_json)) == ("failed", 2)
+
+
+IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}]
+NO_IMAGES = {"error": {"code": 500, "message": "image input is not supported - hint: mmproj", "type": "server_error"}}
+
+
+def test_what_is_beyond_one_model_goes_to_the_next(base: str, stage: Stage) -> None:
+    answer = stage.ask(base, stage.route(refuses(500, NO_IMAGES), says("a cat")), messages=IMAGE)
+    assert answer.json()["choices"][0]["message"]["content"] == "a cat"
+
+
+def test_what_is_beyond_every_model_harms_nobody_else(base: str, stage: Stage) -> None:
+    model = stage.route(in_turn([*[refuses(500, NO_IMAGES)] * 6, says("still here")]))
+    for _ in range(6):
+        answer = stage.ask(base, model, messages=IMAGE)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "not_supported")
+    assert stage.ask(base, model).status_code == 200, "the breaker is closed"
 
 
 def test_without_candidates_the_client_is_told_so(base: str, stage: Stage) -> None:

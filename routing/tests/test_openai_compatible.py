@@ -141,6 +141,12 @@ async def test_the_providers_own_trouble_lets_another_try_and_hides_its_words(st
     assert (str(error), error.retryable) == (f"Answered {status}.", True)
 
 
+async def test_llama_cpps_500_for_a_wrong_request_is_the_clients_mistake() -> None:
+    said = b'{"error": {"code": 500, "message": "Failed to parse tools: Missing tool type: 5", "type": "server_error"}}'
+    error = await failure(ModelServer(status=500, parts=[said]))
+    assert (str(error), error.retryable, error.status) == ("Failed to parse tools: Missing tool type: 5", False, 400)
+
+
 async def test_too_many_requests_may_name_the_moment_to_come_back() -> None:
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     error = await failure(ModelServer(status=429, headers={"Retry-After": moment}))

@@ -301,12 +301,15 @@ def test_an_arm_tells_its_draw_and_keeps_a_cache_of_its_own() -> None:
     assert plan.signature != plan_with(When()).signature
 
 
-def test_a_request_that_fits_no_context_is_the_clients_to_mend_unless_something_is_only_switched_off() -> None:
+def test_a_request_that_fits_no_context_is_the_clients_to_mend_unless_what_holds_it_is_only_switched_off() -> None:
     small, off = Candidate("a", "p", "m", 100), Candidate("b", "p", "m", 9000, unavailable="It is switched off.")
     policy = ActivePolicy("p", 1, PolicyDocument({}, {}, Settings(), ()))
     large, around = Features("fast", "web", 200, 10), Surroundings(NOW, {"UTC": 0})
     with pytest.raises(InvalidRequest, match="context of 100 tokens"):
         make_plan(policy, large, {}, [small], {}, around)
+    with pytest.raises(InvalidRequest, match="context of 150 tokens"):
+        make_plan(policy, large, {}, [small, replace(off, context_window=150)], {}, around)
+    assert make_plan(policy, large, {}, [replace(off, context_window=150)], {}, around).attempts == ()
     plan = make_plan(policy, large, {}, [small, off], {}, around)
     assert plan.attempts == () and [item.verdict for item in plan.candidates] == ["ruled out", "ruled out"]
 

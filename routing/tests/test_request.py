@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.core.features import estimate_input
+from routing.core.parameters import SHAPES
 from routing.core.request import (
     INTEGERS,
     NUMBERS,
@@ -21,7 +22,7 @@ from routing.core.request import (
 )
 
 HELLO = {"role": "user", "content": "Hello"}
-FIELDS = ("model", "messages", "stream", "stream_options", "metadata", "tools", *NUMBERS, *INTEGERS)
+FIELDS = ("model", "messages", "stream", "stream_options", "metadata", *NUMBERS, *INTEGERS, *SHAPES)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text()
 ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
 PARTS = st.lists(ANYTHING | st.fixed_dictionaries({"type": st.just("text") | SCALARS}, optional={"text": SCALARS}))
@@ -112,6 +113,31 @@ def test_the_newer_name_of_the_limit_counts() -> None:
         (chat(stream="yes"), "stream"),
         (chat(stream=True, stream_options=[]), "stream_options"),
         (chat(stream_options={}), "stream_options"),
+        (chat(stream=True, stream_options={"include_usage": "yes"}), "stream_options.include_usage"),
+        (chat(stop=5), "stop"),
+        (chat(stop=["a", None]), "stop"),
+        (chat(tools={"type": "function"}), "tools"),
+        (chat(tools=["f"]), "tools"),
+        (chat(tool_choice=[]), "tool_choice"),
+        (chat(response_format="json"), "response_format"),
+        (chat(logit_bias=[1]), "logit_bias"),
+        (chat(logit_bias={"a": True}), "logit_bias"),
+        (chat(logprobs=1), "logprobs"),
+        (chat(top_logprobs=True), "top_logprobs"),
+        (chat(modalities=["text", 1]), "modalities"),
+        (chat(seed=1.5), "seed"),
+        (chat(user=7), "user"),
+        (chat(messages=[{"role": "user", "content": "x", "name": 5}]), "messages[0].name"),
+        (chat(messages=[{"role": "tool", "content": "x", "tool_call_id": 5}]), "messages[0].tool_call_id"),
+        (chat(messages=[{"role": "assistant", "tool_calls": ["f"]}]), "messages[0].tool_calls"),
+        (
+            chat(messages=[{"role": "user", "content": [{"type": "image_url"}]}]),
+            "messages[0].content[0].image_url",
+        ),
+        (
+            chat(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": 5}]}]),
+            "messages[0].content[0].image_url",
+        ),
         (chat(metadata=[]), "metadata"),
         (chat(metadata={"a": 1}), "metadata"),
         (chat(temperature=2.1), "temperature"),
@@ -140,7 +166,31 @@ def test_an_escaped_backslash_before_u0000_is_ordinary_text() -> None:
         {"role": "assistant", "content": None, "tool_calls": []},
     ]
     assert parse(chat(messages=messages, seed=1)).body["messages"] == messages
-    assert parse(chat(stop=["\\u0000", 1, None])).body["stop"] == ["\\u0000", 1, None]
+    assert parse(chat(other=["\\u0000", 1, None])).body["other"] == ["\\u0000", 1, None]
+
+
+def test_every_parameter_of_the_right_kind_is_kept() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = chat(
+        messages=[
+            {"role": "user", "name": "ann", "content": [{"type": "image_url", "image_url": "https://a.example/b.png"}]},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "17"},
+        ],
+        tools=[{"type": "function", "function": {"name": "f"}}],
+        tool_choice={"type": "function", "function": {"name": "f"}},
+        parallel_tool_calls=False,
+        response_format={"type": "json_object"},
+        stop=["END"],
+        logit_bias={"50256": -100, "11": 0.5},
+        logprobs=True,
+        top_logprobs=5,
+        seed=-7,
+        modalities=["text"],
+        service_tier=None,
+        user="u",
+    )
+    assert parse(body).body == body
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def test_wrong_paths_and_aliases_are_refused_at_the_field(
     theirs = save_route(Route(tenant=tenant_b, name=unique("theirs"), policy=_policy_of(tenant_b)), candidates=[])
     alias = save_route(Route(tenant=tenant_a, name=unique("alias"), alias_of=taken), candidates=[])
     for fields, field, said in (
+        (form(taken.name, policy), "name", "There is a route of this name already."),
         (form(unique("r"), policy, path=taken.path), "path", f"The route {taken.name} is served there."),
         (form(unique("r"), policy, path="chat"), "path", "is an address of Relay itself"),
         (form(unique("r"), policy, path="No Slug"), "path", "Use a-z"),

@@ -32,11 +32,12 @@ def test_a_tenant_and_its_first_key() -> None:
     assert out.strip() not in hint
 
 
-def test_json_is_one_object(tenant_a: Tenant) -> None:
+def test_json_is_one_object(tenant_a: Tenant, capfd: pytest.CaptureFixture[str]) -> None:
     made: Any = json.loads(run("create_api_key", "acme", unique("ci"), "--json")[0])
     assert made["tenant"] == "acme" and key_id_of(made["key"]) == made["id"]
     slug = unique("json")
     assert json.loads(run("create_tenant", slug, "--json")[0])["slug"] == slug
+    assert capfd.readouterr().out == "", "the migrations of the schema keep quiet"
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,12 @@ def test_a_name_that_is_taken_is_a_message(sign_in: SignIn, tenant_a: Tenant) ->
     assert page.status_code == 200 and "already exists" in page.content.decode()
 
 
+def test_no_key_is_made_that_is_over_already(sign_in: SignIn, tenant_a: Tenant) -> None:
+    form = {"name": unique("late"), "expires_at_0": "2001-01-01", "expires_at_1": "00:00"}
+    assert "in the past" in sign_in(Role.ADMIN).post("/admin/tenants/apikey/add/?tenant=acme", form).content.decode()
+    assert not ApiKey.objects.filter(name=form["name"]).exists()
+
+
 def test_revoking_asks_first_and_ends_the_key(sign_in: SignIn, tenant_a: Tenant) -> None:
     key, _ = services.create_api_key(tenant=tenant_a, name=unique("old"))
     assert sign_in(Role.EDITOR).post(f"/admin/tenants/apikey/{key.pk}/revoke/").status_code == 404
@@ -165,6 +171,9 @@ def test_a_quota_can_not_name_another_tenants_key(sign_in: SignIn, rows_of_b: di
     assert client.post("/admin/tenants/quota/add/?tenant=acme", form | {"api_key": key.pk}).status_code == 302
     twice = client.post("/admin/tenants/quota/add/?tenant=acme", form | {"api_key": key.pk})
     assert twice.status_code == 200 and Quota.objects.filter(api_key=key).count() == 1
+    assert "There is a quota of this metric and window already." in twice.content.decode()
+    nothing = client.post("/admin/tenants/quota/add/?tenant=acme", form | {"api_key": key.pk, "limit": 0})
+    assert "A limit is at least 1." in nothing.content.decode() and "is violated" not in nothing.content.decode()
 
 
 def test_an_owner_invites_somebody_new_who_chooses_a_password(sign_in: SignIn, tenant_a: Tenant) -> None:
