@@ -119,12 +119,18 @@ _EMBEDDINGS = {
         "usage": {"type": "object"},
     },
 }
-_MODELS = {
+_MODEL = {
     "type": "object",
     "properties": {
-        "object": {"type": "string", "example": "list"},
-        "data": {"type": "array", "items": {"type": "object", "properties": {"id": _TEXT, "owned_by": _TEXT}}},
+        "id": _TEXT,
+        "object": {"type": "string", "example": "model"},
+        "created": {"type": "integer"},
+        "owned_by": _TEXT,
     },
+}
+_MODELS = {
+    "type": "object",
+    "properties": {"object": {"type": "string", "example": "list"}, "data": {"type": "array", "items": _MODEL}},
 }
 
 
@@ -222,6 +228,12 @@ MODELS: dict[str, Any] = {
     "summary": "List the models that this key may use",
     "parameters": _WHO,
     "responses": {200: _said("The models.", _MODELS), **_REFUSED},
+}
+MODEL: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "One of the models that this key may use",
+    "parameters": _WHO,
+    "responses": {200: _said("The model.", _MODEL), **_REFUSED, 404: _said("There is no such model for this key.")},
 }
 HEALTH: dict[str, Any] = {
     "tags": ["health"],

@@ -9,6 +9,7 @@ urlpatterns = [
     path("v1/infer", views.Infer.as_view(), name="infer"),
     path("v1/embeddings", views.Embeddings.as_view(), name="embeddings"),
     path("v1/models", views.Models.as_view(), name="models"),
+    path("v1/models/<path:name>", views.Model.as_view(), name="model"),
     path("health", views.Health.as_view(), name="health"),
     path("v1/healthz", views.Health.as_view(), name="healthz"),
     path("v1/readyz", views.Ready.as_view(), name="readyz"),

@@ -19,6 +19,8 @@ from routing import runtime as runtimes
 from routing.api import schema, shell
 from routing.errors import BodyTooLarge
 from routing.pipeline import Reply
+from routing.snapshot import RouteEntry
+from tenants.auth import Caller
 
 
 class AnyAccept(BaseContentNegotiation):
@@ -77,17 +79,26 @@ class Models(ApiView):
     async def get(self, request: Request) -> Response:
         runtime = await runtimes.current()
         caller = shell.caller_of(runtime, _headers(request._request), "models")
-        routes = runtime.snapshot.routes_of(caller)
-        data = [
-            {
-                "id": route.name,
-                "object": "model",
-                "created": route.created,
-                "owned_by": "relay" if route.tenant_id is None else caller.tenant,
-            }
-            for route in routes
-        ]
+        data = [_as_model(route, caller) for route in runtime.snapshot.routes_of(caller)]
         return Response({"object": "list", "data": data})
+
+
+class Model(ApiView):
+    @extend_schema(**schema.MODEL)
+    async def get(self, request: Request, name: str) -> Response:
+        runtime = await runtimes.current()
+        caller = shell.caller_of(runtime, _headers(request._request), "models")
+        route, _ = runtime.snapshot.route(caller, name)
+        return Response(_as_model(route, caller))
+
+
+def _as_model(route: RouteEntry, caller: Caller) -> dict[str, Any]:
+    return {
+        "id": route.name,
+        "object": "model",
+        "created": route.created,
+        "owned_by": "relay" if route.tenant_id is None else caller.tenant,
+    }
 
 
 class Nothing(ApiView):

@@ -110,8 +110,8 @@ class Stage:
     def deployment(self, model: str, candidate: int = 0) -> Deployment:
         return Deployment.objects.get(slug=f"{model}-{candidate}")
 
-    def models(self, base: str, key: str) -> httpx.Response:
-        return self.http.get(f"{base}/v1/models", headers={"Authorization": f"Bearer {key}"})
+    def models(self, base: str, key: str, name: str = "") -> httpx.Response:
+        return self.http.get(f"{base}/v1/models{name}", headers={"Authorization": f"Bearer {key}"})
 
     def ask(self, base: str, model: str, said: str = "hello", *, key: str = "", **more: Any) -> httpx.Response:
         """``headers`` among ``more`` are sent as such, ``path`` is a route's; the rest goes into the body."""

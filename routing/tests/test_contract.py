@@ -90,6 +90,11 @@ def test_models_are_listed(client: openai.OpenAI, model: str) -> None:
     listed = {one.id: one for one in client.models.list()}
     assert listed[model].owned_by == "acme"
     assert listed["mock"].owned_by == "relay"
+    assert client.models.retrieve(model) == listed[model]
+    for unknown in ("nothing", "a/b", "../admin"):
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.models.retrieve(unknown)
+        assert caught.value.code == "model_not_found"
 
 
 def test_wrong_keys_are_authentication_errors(client: openai.OpenAI, model: str) -> None:

@@ -118,6 +118,8 @@ def test_another_tenants_alias_is_the_same_as_none(base: str, stage: Stage, tena
     key = stage.key(tenant_b)
     hidden, nothing = (stage.ask(base, model, key=key) for model in (ours, "nothing"))
     assert _same(hidden, nothing, but=(ours, "nothing")) and hidden.status_code == 404
+    looked_up, absent = (stage.models(base, key, f"/{model}") for model in (ours, "nothing"))
+    assert _same(looked_up, absent, but=(ours, "nothing")) and looked_up.status_code == 404
     Route.objects.filter(name=ours).update(alias_of=Route.objects.get(name=theirs))
     stage.in_both(lambda at: stage.ask(at, ours).status_code == 404)
     assert f'"{ours}"' not in stage.models(base, stage.key()).text
