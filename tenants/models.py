@@ -9,6 +9,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 from django_tenants.models import DomainMixin, TenantMixin
+from django_tenants.utils import schema_exists
+
+from tenants.schemas import make_schema
 
 SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$", "Use a-z, 0-9 and -, at most 48 characters.")
 
@@ -56,6 +59,13 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants is not typed
 
     def __str__(self) -> str:
         return self.name
+
+    def create_schema(self, check_if_exists: bool = False, sync_schema: bool = True, verbosity: int = 1) -> bool:
+        """Called by ``save``. Whether there was none before."""
+        if check_if_exists and schema_exists(self.schema_name):
+            return False
+        make_schema(self.schema_name, verbosity=verbosity)
+        return True
 
 
 class Domain(DomainMixin):  # type: ignore[misc]

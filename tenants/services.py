@@ -13,7 +13,7 @@ from tenants.models import ApiKey, Domain, Membership, Quota, Tenant, User
 
 
 def create_tenant(*, slug: str, name: str = "", content: str = Tenant.Content.FULL) -> Tenant:
-    """A tenant with its schema (a few seconds: all of its migrations). Raises ValidationError that names the field."""
+    """A tenant with its schema (about half a second). Raises ValidationError that names the field."""
     tenant = Tenant(slug=slug, name=name or slug, schema_name=schema_of(slug), content=content)
     tenant.full_clean(exclude=["schema_name"])
     tenant.save(verbosity=0)  # else django-tenants prints each migration to stdout
