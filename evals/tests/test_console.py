@@ -20,6 +20,7 @@ from routing.models import Deployment, Provider, Route
 from routing.services import import_policy, save_route
 from routing.tests.stage import NO_CACHE
 from tenants.models import Membership, Tenant
+from tenants.services import create_tenant
 from traces.tests.rows import make_trace
 
 pytestmark = pytest.mark.django_db
@@ -221,9 +222,7 @@ def test_staff_choose_the_tenant(sign_in: SignIn, tenant_a: Tenant) -> None:
     assert "Eval runs" in text(staff, f"{RUNS}?tenant={tenant_a.slug}")
 
 
-def test_an_empty_tenant_gets_the_next_step(sign_in: SignIn, tenant_b: Tenant) -> None:
-    with tenant_context(tenant_b):
-        Dataset.objects.all().delete()
-    editor = sign_in(Role.EDITOR, tenant_b)
+def test_an_empty_tenant_gets_the_next_step(sign_in: SignIn, committed: None) -> None:
+    editor = sign_in(Role.EDITOR, create_tenant(slug=unique("empty")))
     assert "eval_dataset bundled" in text(editor, RUNS) and "eval_dataset import" in text(editor, DATASETS)
     assert "A run needs prompts" in text(editor, f"{RUNS}new")

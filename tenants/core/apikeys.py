@@ -4,7 +4,6 @@ The id (12 characters) is public and finds the row. The checksum (6 characters, 
 truncated key be refused, and a leaked one be recognised by a scanner, without asking anybody.
 """
 
-import hashlib
 import hmac
 import re
 import zlib
@@ -46,7 +45,7 @@ def key_id_of(text: str) -> str | None:
 
 def digest_of(text: str, pepper: str) -> str:
     """What is stored: HMAC-SHA256 of the whole key, in hex."""
-    return hmac.new(pepper.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper.encode(), text.encode(), "sha256").hex()
 
 
 def matches(text: str, pepper: str, digest: str) -> bool:
