@@ -230,6 +230,7 @@ MODELS: dict[str, Any] = {
     "responses": {200: _said("The models.", _MODELS), **_REFUSED},
 }
 MODEL: dict[str, Any] = {
+    "operation_id": "v1_model_retrieve",
     "tags": ["chat"],
     "summary": "One of the models that this key may use",
     "parameters": _WHO,
