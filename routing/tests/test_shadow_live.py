@@ -53,11 +53,18 @@ class Shadowed:
         return self.stage.ask(base or self.stage.shells.express, self.model, said, key=key, **more)
 
     def live(self) -> "Shadowed":
-        """Asks both servers until each has made a copy."""
+        """Asks both servers until each has made a copy. Before that, copies are dropped: a server that has no slot of a
+        deployment yet gets its share within a second, and copies do not wait."""
         for base in (self.stage.shells.express, self.stage.shells.drf):
-            before = self.outcomes()
-            eventually(lambda base=base, before=before: self.ask(base) and self.outcomes() > before)  # type: ignore[misc]
+            asked: list[str] = []
+            eventually(lambda base=base, asked=asked: self._is_copied(base, asked))  # type: ignore[misc]
+        eventually(lambda: not self.stage.fake.running[self.slug])
         return self
+
+    def _is_copied(self, base: str, asked: list[str]) -> bool:
+        asked.append(self.ask(base).headers["x-relay-trace-id"])
+        with tenant_context(self.tenant):
+            return ShadowPair.objects.filter(shadow_id=self.shadow.pk, trace_id__in=asked).exists()
 
     def outcomes(self) -> int:
         """Copies made or dropped, as far as they got to PostgreSQL."""
