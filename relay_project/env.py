@@ -111,10 +111,8 @@ def database(url: str, engine: str) -> dict[str, object]:
 
 def redis_url(name: str, default: str) -> str:
     """An address that redis-py takes. The error shows none of it."""
-    url, problem = (
-        text(name, default),
-        f"{name} must look like redis://user:password@host:6379/0 (or rediss://, unix://).",
-    )
+    url = text(name, default)
+    problem = f"{name} must look like redis://user:password@host:6379/0 (or rediss://, unix://)."
     try:
         parts = urlsplit(url)
         well_formed = parts.port is None or parts.port > 0

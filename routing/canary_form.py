@@ -69,9 +69,8 @@ class StartForm(TrialForm):
         self.fields["stages"].initial = ", ".join(map(str, settings.CANARY_STAGES))
         self.fields["window"].initial = settings.CANARY_WINDOW
         [(_, described)] = READERS
-        self.fields[
-            "scorer"
-        ].help_text = f"Scores a sample of both sides' answers. {described()} Empty: answers are not scored."
+        scorers = f"Scores a sample of both sides' answers. {described()} Empty: answers are not scored."
+        self.fields["scorer"].help_text = scorers
 
     def clean_stages(self) -> list[int]:
         try:
