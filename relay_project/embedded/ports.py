@@ -46,13 +46,8 @@ def require_free(ports: Mapping[str, int], patience: float = 0.0) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def lasting_port() -> int:
-    """A free port that stays so while its server is down: below those that outgoing connections are given."""
+    """One that stays free until its server is up, and while it is down: below those that outgoing connections are
+    given (from 32,768 on Linux)."""
     while not is_free(port := random.randrange(20_000, 30_000)):
         pass
     return port

@@ -129,9 +129,9 @@ def test_every_panel_shows_data_of_a_loaded_relay(loaded: str, prometheus_binary
                 return not wanted
 
             try:
-                eventually(all_filled, within_s=120)
+                eventually(all_filled, within_s=240)
             except AssertionError:
-                raise AssertionError(f"no data: {wanted}") from None
+                raise AssertionError(f"no data: {wanted}; scrapes: {_scrapes(client)}") from None
             for variable in (one for dashboard in DASHBOARDS.values() for one in dashboard["templating"]["list"]):
                 assert _values(client, variable["query"]["query"]), variable["name"]
 
@@ -204,6 +204,12 @@ def _has_data(client: httpx.Client, expr: str) -> bool:
     answer = client.get("/api/v1/query", params={"query": expr}).json()
     assert answer["status"] == "success", f"{expr}: {answer.get('error')}"
     return any(not math.isnan(float(one["value"][1])) for one in answer["data"]["result"])
+
+
+def _scrapes(client: httpx.Client) -> dict[str, tuple[float, str]]:
+    """By job: how long the last one took, in seconds, and what was wrong with it."""
+    targets = client.get("/api/v1/targets").json()["data"]["activeTargets"]
+    return {one["labels"]["job"]: (one["lastScrapeDuration"], one["lastError"]) for one in targets}
 
 
 def _values(client: httpx.Client, query: str) -> list[str]:

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 
 from relay_project.embedded import postgres, valkey
-from relay_project.embedded.ports import lasting_port
+from relay_project.embedded.ports import free_port
 from relay_project.embedded.processes import Program, spawn, stop, wait_until
 from relay_project.embedded.throwaway import PASSWORD, private_directory
 
@@ -38,8 +38,8 @@ class OwnStack:
     def __init__(self, directory: Path, *, setup: str = SETUP, webs: int = 1) -> None:
         """``setup`` runs in a shell and prints the two keys."""
         self._directory, self._setup = directory, setup
-        self._pg_port, self._redis_port = lasting_port(), lasting_port()
-        self.web_ports = [lasting_port() for _ in range(webs)]
+        self._pg_port, self._redis_port = free_port(), free_port()
+        self.web_ports = [free_port() for _ in range(webs)]
         self._install = postgres.installed()
         self._running: dict[str, tuple[Program, subprocess.Popen[bytes]]] = {}
         self.spool = directory / "spool"
