@@ -29,6 +29,7 @@ from traces.store import store_traces
 GROUP = "writers"
 BATCH = 500
 BLOCK_MS = 200
+GATHER_S = 0.2  # from batch to batch unless they are full: a transaction costs as much as several of its traces
 CLAIM_EVERY_S, CLAIM_IDLE_MS = 10.0, 30_000
 BACKOFF_S, MAX_BACKOFF_S = 0.1, 2.0
 log = logging.getLogger("relay.traces.writer")
@@ -78,18 +79,23 @@ class TraceWriter:
     def run(self, *, once: bool = False) -> None:
         """Until ``stop``, or with ``once`` until the stream is empty."""
         while not self._stopping:
+            began = time.monotonic()
             try:
-                if not self._step() and once:
-                    return
+                found = self._step()
             except (OperationalError, InterfaceError) as error:
                 connection.close()
                 self._wait_for("PostgreSQL", error)
             except (redis.RedisError, OSError) as error:
                 self._grouped = self._grouped and "NOGROUP" not in str(error)  # Redis lost its data: make it again
                 self._wait_for("Redis", error)
+            else:
+                if once and not found:
+                    return
+                if not once and 0 < found < BATCH:
+                    time.sleep(max(0.0, began + GATHER_S - time.monotonic()))
 
-    def _step(self) -> bool:
-        """One batch; False if there was nothing to do."""
+    def _step(self) -> int:
+        """One batch; how many entries it had."""
         reset_queries()  # with DEBUG on, Django remembers each
         found = self._next()
         if found:
@@ -97,7 +103,7 @@ class TraceWriter:
         if self._away:
             log.info("%s is back", self._away, extra={"stored": self.counts.stored})
         self._away, self._backoff = "", BACKOFF_S
-        return bool(found)
+        return len(found)
 
     def _next(self) -> list[Delivered]:
         if not self._grouped:

@@ -2,17 +2,21 @@
 
 import io
 import logging
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import orjson
 import pytest
 import redis
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
-from conftest import unique
+from conftest import eventually, unique
 from tenants.models import ApiKey
 from tenants.services import create_api_key
 from traces.models import Trace
@@ -21,7 +25,7 @@ from traces.recorder import DEAD, STREAM, append_command, dump
 from traces.store import store_traces
 from traces.tests.records import record_of
 from traces.tests.redis_db import redis_url
-from traces.writer import GROUP, TraceWriter, retry_dead
+from traces.writer import GATHER_S, GROUP, TraceWriter, retry_dead
 
 
 @pytest.fixture
@@ -64,6 +68,28 @@ def test_a_trace_arrives_as_it_was_recorded(client: Any, tenant_a: Any) -> None:
     assert abs(trace.started_at.timestamp() - record["started_at"]) < 1e-5
     assert client.xlen(STREAM) == 0
     assert client.xpending(STREAM, GROUP)["pending"] == 0
+
+
+def test_traces_that_trickle_in_share_their_transactions(client: Any, tenant_a: Any) -> None:
+    batches: list[int] = []
+    writer, records = TraceWriter(client, "one", lambda told: batches.append(len(told))), 60
+
+    def run() -> None:
+        with closing(connection):
+            writer.run()
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        try:
+            for _ in range(records):
+                send(client, record_of(tenant_a))
+                time.sleep(0.01)
+            eventually(lambda: sum(batches) == records)
+        finally:
+            writer.stop()
+        running.result()
+    assert len(batches) <= (time.monotonic() - began) / GATHER_S + 1
 
 
 def test_each_tenants_traces_land_in_its_own_schema_only(client: Any, tenant_a: Any, tenant_b: Any) -> None:
