@@ -60,7 +60,7 @@ async def _flow(runtime: Runtime, exchange: Exchange) -> AsyncGenerator[Head | b
         plan_request(runtime, exchange)
         stored = await earlier_answer(runtime, exchange) or await look_up(runtime, exchange)
         if stored is not None:
-            await runtime.finish(exchange)
+            await runtime.finish(exchange, reused=stored)
             yield _head(runtime, exchange)
             yield _replayed(runtime, exchange, stored.answer)
             return

@@ -23,7 +23,7 @@ from channels.layers import channel_layers
 from django.conf import settings
 from django.db import connection, transaction
 
-from caching.exact import put_command
+from caching.exact import Stored, put_command
 from caching.semantic import SemanticCache, semantic_pool
 from routing import contexts
 from routing import snapshot as snapshots
@@ -167,9 +167,10 @@ class Runtime:
         )
         return Exchange(caller, request, draft, Account(draft.id, now), exports=self.sampler is not None)
 
-    async def finish(self, exchange: Exchange, raw: bytes | None = None) -> None:
+    async def finish(self, exchange: Exchange, raw: bytes | None = None, reused: Stored | None = None) -> None:
         """Settle, record and store in one round trip; without Redis the trace goes to the spool. ``raw``: the answer's
-        bytes if they are at hand. Raises SpoolFull if it can be written nowhere."""
+        bytes if they are at hand; ``reused``: an earlier answer that was given again. Raises SpoolFull if it can be
+        written nowhere."""
         exchange.finished = True
         draft, account = exchange.draft, exchange.account
         draft.charged_requests, draft.charged_tokens = account.caller.requests, account.caller.tokens
@@ -179,7 +180,7 @@ class Runtime:
         commands = [self.recorder.command(trace, settlement)]
         stored = exchange.to_store(raw or orjson.dumps(exchange.storable), self.now()) if exchange.storable else None
         if exchange.claim is not None:
-            commands.append(exchange.claim.end(stored))
+            commands.append(exchange.claim.end(stored or reused))
         if exchange.renewal is not None:
             exchange.renewal.cancel()
         if stored is not None and not exchange.may_be_cached:

@@ -61,6 +61,15 @@ def test_another_request_with_the_same_key_is_refused(base: str, stage: Stage) -
     assert other.json()["error"]["param"] == "Idempotency-Key"
 
 
+def test_an_answer_from_the_cache_is_kept_for_its_key_too(base: str, stage: Stage) -> None:
+    model, name = stage.route(in_turn([says("first"), says("never")]), policy=CACHE), unique("order")
+    assert stage.ask(base, model).headers["x-relay-cache"] == "miss"
+    assert ask(stage, base, model, name).headers["x-relay-cache"] == "exact"
+    again = ask(stage, base, model, name, headers={"x-relay-cache": "no-store"})
+    assert again.headers["x-relay-cache"] == "replay" and "first" in again.text
+    assert ask(stage, base, model, name, "something else").json()["error"]["code"] == "idempotency_key_reused"
+
+
 def test_a_name_means_something_to_one_api_key_only(base: str, stage: Stage, tenant_b: Tenant) -> None:
     model, name = stage.route(says("mine")), unique("order")
     theirs = stage.route(says("theirs"), tenant=tenant_b)
