@@ -34,7 +34,7 @@ def unique(word: str) -> str:
     return f"{word}-{os.getpid()}-{next(_numbers)}"
 
 
-def eventually(look: Callable[[], T], *, within_s: float = 30.0) -> T:
+def eventually(look: Callable[[], T], *, within_s: float = 60.0) -> T:
     """The first truthy result; fails after the deadline with the last one."""
     deadline = time.monotonic() + within_s
     while not (result := look()):
@@ -144,7 +144,7 @@ class _Server:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
-        eventually(self._answers, within_s=30)
+        eventually(self._answers)
 
     def _answers(self) -> bool:
         try:

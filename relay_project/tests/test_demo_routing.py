@@ -19,7 +19,7 @@ def played(committed: None) -> Iterator[dict[str, Any]]:
         before = set(relays.keys("relay:{ledger}:*"))
         out = StringIO()
         call_command("demo_routing", json=True, stdout=out)
-        assert set(relays.keys("relay:{ledger}:*")) == before
+        assert set(relays.keys("relay:{ledger}:*")) <= before  # what was there may have expired
     yield {one["scenario"]: one for one in json.loads(out.getvalue())}
 
 

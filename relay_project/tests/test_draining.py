@@ -84,7 +84,7 @@ def web_process(*options: str, scene: Scene, **environment: str) -> Iterator[Web
     headers = {"Authorization": f"Bearer {scene.key}"}
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
-            eventually(lambda: status(client, "/v1/readyz") == 200, within_s=60)
+            eventually(lambda: status(client, "/v1/readyz") == 200)
             yield process, client
     finally:
         with suppress(ProcessLookupError):
@@ -115,7 +115,7 @@ def test_first_not_ready_then_closed_and_every_stream_ends_whole(scene: Scene) -
         assert (late.status_code, late.headers["connection"]) == (200, "close"), "served, but asked to go elsewhere"
 
         process.send_signal(signal.SIGTERM)  # as if the time had passed
-        eventually(lambda: status(client, "/health") == 0, within_s=60)
+        eventually(lambda: status(client, "/health") == 0)
 
         scene.more.set()
         rest = [line for line in lines if line]
@@ -129,19 +129,19 @@ def test_all_processes_of_a_server_end_by_themselves(scene: Scene) -> None:
     with web_process("--workers", "2", scene=scene, RELAY_DRAIN_S="5") as (process, client):
         process.send_signal(signal.SIGTERM)
         eventually(lambda: status(client, "/v1/readyz") == 503)
-        eventually(lambda: status(client, "/health") == 0, within_s=60)
+        eventually(lambda: status(client, "/health") == 0)
         assert process.wait(timeout=60) == 0
 
 
 def test_processes_are_replaced_under_load_and_no_request_is_lost(scene: Scene) -> None:
     options = ("--workers", "2", "--timeout-worker-healthcheck", "60")
     with web_process(*options, scene=scene, RELAY_DRAIN_S="3") as (process, client), clients(scene, client) as ended:
-        eventually(lambda: len(ended) > 20, within_s=60)
+        eventually(lambda: len(ended) > 20)
         first = children(process)
         process.send_signal(signal.SIGHUP)
         eventually(lambda: len(now := children(process)) == 2 and not now & first, within_s=120)
         since = len(ended)
-        eventually(lambda: len(ended) > since + 20, within_s=60)
+        eventually(lambda: len(ended) > since + 20)
     assert set(ended) == {"whole"}
 
 

@@ -40,7 +40,7 @@ def test_runserver_serves_all_of_it_by_daphne(tenant_a: Any) -> None:
     try:
         headers = {"Authorization": f"Bearer {key}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
-            eventually(lambda: _is_ready(client), within_s=60)
+            eventually(lambda: _is_ready(client))
             body = {"model": "mock", "messages": [{"role": "user", "content": "hello"}]}
             answer = client.post("/v1/chat/completions", json=body)
             streamed = client.post("/v1/chat/completions", json={**body, "stream": True})

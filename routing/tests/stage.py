@@ -65,9 +65,9 @@ class Stage:
         self.in_both(lambda base: self.models(base, key).status_code == 200)
         return row, key
 
-    def in_both(self, holds: Callable[[str], object], *, within_s: float = 15.0) -> None:
+    def in_both(self, holds: Callable[[str], object]) -> None:
         for base in (self.shells.express, self.shells.drf):
-            eventually(lambda base=base: holds(base), within_s=within_s)  # type: ignore[misc]
+            eventually(lambda base=base: holds(base))  # type: ignore[misc]
 
     def route(
         self,
@@ -158,7 +158,7 @@ class Stage:
 
     def trace_by(self, tenant: Tenant | None = None, **wanted: Any) -> Any:
         with tenant_context(tenant or self.tenant):
-            found = eventually(lambda: Trace.objects.filter(**wanted).first(), within_s=30)  # workers may be starting
+            found = eventually(lambda: Trace.objects.filter(**wanted).first())  # workers may be starting
         return found
 
 

@@ -61,7 +61,7 @@ class Trying:
             self.canary.refresh_from_db()
             return self.canary.state == state
 
-        eventually(reached, within_s=60)
+        eventually(reached)
         return self.canary
 
     def answered_by(self, word: str, times: int = 30) -> bool:
@@ -206,7 +206,7 @@ def test_every_call_counts_exactly_once(stage: Stage) -> None:
         for watcher in watchers:
             watcher.result()
     assert before <= 2
-    eventually(lambda: look_at_all() and _counted(canary) >= trying.asked + 2, within_s=30)
+    eventually(lambda: look_at_all() and _counted(canary) >= trying.asked + 2)
     assert _counted(canary) == trying.asked + 2, "and the two that found it live in both shells"
 
 

@@ -100,7 +100,7 @@ class Books:
     def check(self) -> None:
         """As soon as the writer has caught up."""
         with suppress(AssertionError):
-            eventually(self.agree, within_s=30)
+            eventually(self.agree)
         assert self.counters() == self.expected()
 
     def load(self, requests: int, *, meanwhile: Callable[[], object] = lambda: None, at: float = 0.3) -> Counter[int]:
@@ -146,7 +146,7 @@ def test_a_hundred_of_five_hundred_at_once(own: OwnStack) -> None:
 def test_a_budget_for_a_hundred_is_not_passed_by_five_hundred_at_once(own: OwnStack) -> None:
     with closing(Books(own)) as one:
         assert one.load(1) == {200: 1}
-        price = eventually(one.traced)["cost"] or eventually(lambda: one.traced()["cost"], within_s=20)
+        price = eventually(one.traced)["cost"] or eventually(lambda: one.traced()["cost"])
     with closing(Books(own, cost=100 * price)) as books:
         for _ in range(3):  # what the first held and did not use, the next may
             assert set(books.load(500)) <= {200, 429}
@@ -161,7 +161,7 @@ def test_a_web_process_killed_under_load(own: OwnStack) -> None:
         assert statuses[200] > 50 and set(statuses) <= {0, 200}
         assert any(held for _, held in books.counters().values()), "what it had under way is still held"
         keys = ("EVALSHA", BEAT.sha, 2, PROCESSES, COUNTERS)
-        eventually(lambda: books.redis.execute_command(*keys, "a-test", 7) and books.agree(), within_s=40)
+        eventually(lambda: books.redis.execute_command(*keys, "a-test", 7) and books.agree())
 
 
 def test_a_redis_that_is_emptied_under_load(own: OwnStack) -> None:
@@ -181,6 +181,6 @@ def test_a_redis_that_is_killed_and_comes_back_under_load(own: OwnStack) -> None
 
     with closing(Books(own, requests=150)) as books:
         books.load(400, meanwhile=restart)
-        eventually(lambda: books.load(40)[429] == 40, within_s=60)
+        eventually(lambda: books.load(40)[429] == 40)
         books.check()
         assert books.counters()["requests"] == (150, 0)

@@ -19,7 +19,7 @@ def test_valkey_killed_and_back(own: OwnStack) -> None:
     assert {one.status_code for one in answered} == {200}, "who has no quota is served on"
     assert limited.status_code == 503 and int(limited.headers["retry-after"]) >= 1
     wanted = {one.headers["x-relay-trace-id"] for one in answered}
-    eventually(lambda: wanted <= own.traces(), within_s=20)
+    eventually(lambda: wanted <= own.traces())
 
 
 def test_postgresql_killed_and_back(own: OwnStack) -> None:
@@ -28,7 +28,7 @@ def test_postgresql_killed_and_back(own: OwnStack) -> None:
     own.start_postgres()
     assert {one.status_code for one in answered} == {200}, "known keys are served on"
     wanted = {one.headers["x-relay-trace-id"] for one in answered}
-    eventually(lambda: wanted <= own.traces(), within_s=20)
+    eventually(lambda: wanted <= own.traces())
 
 
 def test_the_lane_worker_killed_and_back(own: OwnStack) -> None:
@@ -39,11 +39,11 @@ def test_the_lane_worker_killed_and_back(own: OwnStack) -> None:
 
     own.kill("lanes")  # it ends when it loses Redis, and is started again by whoever looks after it
     own.start_lanes()
-    eventually(lambda: decided_by() == "in-process", within_s=20)
+    eventually(lambda: decided_by() == "in-process")
     own.kill("lanes")
-    eventually(lambda: decided_by() == "last-share", within_s=20)
+    eventually(lambda: decided_by() == "last-share")
     own.start_lanes()
-    eventually(lambda: decided_by() == "in-process", within_s=20)
+    eventually(lambda: decided_by() == "in-process")
 
 
 def _good(answer: httpx.Response) -> Any:

@@ -163,7 +163,7 @@ def test_no_credential_is_found_anywhere(stage: Stage, log: Everything, monkeypa
             found[f"answer of {model}, {stream}"] = f"{answer.status_code} {answer.headers!r} {answer.text}"
     assert {f"Bearer {secret}" for secret in planted[:3]} <= ASKED_WITH
 
-    eventually(lambda: len(_traces(stage)) == 2 * len(models), within_s=30)
+    eventually(lambda: len(_traces(stage)) == 2 * len(models))
     with tenant_context(stage.tenant):
         rows = Trace.objects.filter(route__startswith="planted").values()
         found["traces"] = json.dumps(list(rows), default=str)

@@ -233,7 +233,7 @@ def test_stopped_or_over_there_are_no_more_copies(stage: Stage) -> None:
         stage.trace(answers[-1])
         return shadowed.outcomes() == before
 
-    eventually(none_for_ten, within_s=60)
+    eventually(none_for_ten)
     shadowed.start()
     assert Shadow.objects.filter(route=shadowed.route, stopped_at=None).count() == 1, "one that is over makes room"
 

@@ -56,7 +56,7 @@ async def _over_its_first_lease() -> None:
     async with web(WITH_WORKER, processes=2) as client:
         async with client.admission(ask(pool="probe")):
             pass
-        await until(lambda: client.snapshot()["pools"]["probe"]["permits"] == 2, within_s=40)
+        await until(lambda: client.snapshot()["pools"]["probe"]["permits"] == 2)
 
 
 @asynccontextmanager
@@ -75,7 +75,7 @@ async def web(
         await layer.close_pools()
 
 
-async def until(look: Callable[[], Any], within_s: float = 20) -> None:
+async def until(look: Callable[[], Any], within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while not look():
         assert time.monotonic() < deadline, f"not within {within_s} s"
@@ -351,7 +351,7 @@ async def test_a_killed_worker_leaves_the_last_share_and_a_new_one_is_followed()
     async with web(WORKER_DIES, processes=2) as first, web(WORKER_DIES, processes=2) as second:
         webs = [first, second]
         with worker(WORKER_DIES) as process:
-            await until(lambda: all(client.snapshot()["worker_alive"] for client in webs), within_s=40)
+            await until(lambda: all(client.snapshot()["worker_alive"] for client in webs))
             requests = [
                 Request(client, ask(pool=pool, capacity=4, tenant=tenant))
                 for client, tenant in zip(webs, ("acme", "globex"), strict=True)
@@ -363,6 +363,6 @@ async def test_a_killed_worker_leaves_the_last_share_and_a_new_one_is_followed()
         grants = [await request.finish() for request in requests]
         assert {grant.decided_by for grant in grants} >= {"last-share"}
         with worker(WORKER_DIES):
-            await until(lambda: all(client.snapshot()["worker_alive"] for client in webs), within_s=40)
+            await until(lambda: all(client.snapshot()["worker_alive"] for client in webs))
             async with first.admission(ask(pool=pool, capacity=4)) as grant:
                 assert grant.decided_by != "last-share"

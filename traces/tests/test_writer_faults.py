@@ -89,11 +89,11 @@ def test_killed_in_the_middle_of_a_load(client: Any, tenant: Any, tmp_path: Path
         with writer(tmp_path / "log") as process:
             loading = threading.Thread(target=load)
             loading.start()
-            eventually(partial(holds, tenant, done), within_s=30)
+            eventually(partial(holds, tenant, done))
             process.kill()
             loading.join()
     with writer(tmp_path / "log"):
-        eventually(lambda: not left(client), within_s=30)
+        eventually(lambda: not left(client))
     assert rows(tenant) == sent
     assert client.xpending(STREAM, GROUP)["pending"] == 0
 
@@ -101,7 +101,7 @@ def test_killed_in_the_middle_of_a_load(client: Any, tenant: Any, tmp_path: Path
 def test_sigterm_ends_it_cleanly(client: Any, tenant: Any, tmp_path: Path) -> None:
     with writer(tmp_path / "log") as process:
         sent = send(client, tenant, 3)
-        eventually(lambda: rows(tenant) == sent, within_s=30)
+        eventually(lambda: rows(tenant) == sent)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0
     assert b"3 traces stored" in (tmp_path / "log").read_bytes()
@@ -112,7 +112,7 @@ def test_postgres_away_and_back(client: Any, tenant: Any, tmp_path: Path) -> Non
     """The writer has a role of its own, which is shut out and let in again."""
     with postgres_role() as (role, url, admin), writer(tmp_path / "log", DATABASE_URL=url):
         before = send(client, tenant, 5)
-        eventually(lambda: rows(tenant) == before, within_s=30)
+        eventually(lambda: rows(tenant) == before)
         admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
         during = send(client, tenant, 700)
@@ -134,7 +134,7 @@ def test_redis_away_and_back(client: Any, tenant: Any, tmp_path: Path) -> None:
     try:
         with writer(tmp_path / "log", REDIS_URL=url):
             before = send(client, tenant, 5)
-            eventually(lambda: rows(tenant) == before, within_s=30)
+            eventually(lambda: rows(tenant) == before)
             client.execute_command("ACL", "SETUSER", user, "off")
             client.execute_command("CLIENT", "KILL", "USER", user)
             during = send(client, tenant, 5)
