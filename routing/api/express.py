@@ -79,8 +79,9 @@ class Departure:
         return body
 
     def end(self) -> None:
-        if self._watch is not None and not self.happened:
-            self._watch.cancel()
+        watch, self._watch = self._watch, None  # what a cancelled task raised holds this: no circle for the collector
+        if watch is not None and not self.happened:
+            watch.cancel()
 
     async def _read(self, limit: int) -> bytes:
         parts, size, more = [], 0, True
