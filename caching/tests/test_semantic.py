@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 import pytest
+from django.conf import settings
+from django.db import connection
 from django_tenants.utils import schema_context
 from psycopg_pool import AsyncConnectionPool
 
@@ -12,7 +14,7 @@ from caching import services, tasks
 from caching.core.keys import entry_id, semantic_scope
 from caching.embedders import embedder
 from caching.models import SemanticEntry
-from caching.semantic import MOST_WRITES, Lookup, SemanticCache
+from caching.semantic import MOST_WRITES, Lookup, SemanticCache, semantic_pool
 from caching.tests.conftest import NOW, SCOPE, TRACE, in_thread, vector_at
 from tenants.models import Tenant
 
@@ -47,6 +49,33 @@ async def test_no_tenant_finds_an_entry_of_another(store: Store, ask: Ask, tenan
     await store(tenant_a, QUESTION)
     assert (await ask(tenant_a, QUESTION)).outcome == "hit"
     assert (await ask(tenant_b, QUESTION)).examined == 0
+
+
+async def test_each_lookup_is_planned_by_itself(tenant_a: Any) -> None:
+    """After ten of them PostgreSQL would otherwise keep one plan for scopes of one entry and of thousands."""
+    async with semantic_pool(settings.DATABASE_URL) as pool:
+        cache, vector = SemanticCache(pool), vector_at(0)
+        for _ in range(12):
+            await cache.lookup(
+                schema=tenant_a.schema_name, scope=SCOPE, text="?", vector=vector, threshold=0.9, now=NOW
+            )
+        async with pool.connection() as one:
+            found = await one.execute(
+                "SELECT sum(generic_plans), max(custom_plans) FROM pg_prepared_statements WHERE statement LIKE %s",
+                ["%<=>%"],
+            )
+            generic, custom = await found.fetchone() or (None, None)
+    assert generic == 0 and custom > 5
+
+
+@pytest.mark.django_db
+def test_vectors_lie_in_their_rows(tenant_a: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attstorage FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'embedding'",
+            [f"{tenant_a.schema_name}.caching_semanticentry"],
+        )
+        assert cursor.fetchall() == [("p",)]
 
 
 @pytest.mark.parametrize(
