@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db.models import F
@@ -15,7 +14,7 @@ from routing.core.canary import LIVE
 from routing.core.defaulting import with_default
 from routing.core.lineup import Lineup, digest_of, document_of, document_of_default
 from routing.core.plan import ActivePolicy
-from routing.core.policy import PolicyDocument, PolicyInvalid, Settings
+from routing.core.policy import PolicyInvalid, Settings
 from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, stored_credentials
 from routing.default_policy import default_settings
@@ -272,15 +271,9 @@ def _read(versions: Iterable[PolicyVersion], default: Settings | None) -> Iterat
 
 def _active(version: PolicyVersion, default: Settings | None) -> ActivePolicy:
     """Raises PolicyInvalid."""
-    policy, document = version.policy, _document(version.text)
+    policy, document = version.policy, read_policy(version.text)
     document = with_default(document, default) if default else document
     return ActivePolicy(policy.slug, version.number, document, own=policy.tenant_id is not None)
-
-
-@lru_cache(maxsize=2048)
-def _document(text: str) -> PolicyDocument:
-    """A version never changes, and reading it takes a millisecond; a change of any row makes all be loaded again."""
-    return read_policy(text)
 
 
 def target_of(row: Deployment, credential: Opened) -> Target:
