@@ -65,9 +65,9 @@ class Stage:
         self.in_both(lambda base: self.models(base, key).status_code == 200)
         return row, key
 
-    def in_both(self, holds: Callable[[str], object]) -> None:
+    def in_both(self, holds: Callable[[str], object], *, within_s: float = 60.0) -> None:
         for base in (self.shells.express, self.shells.drf):
-            eventually(lambda base=base: holds(base))  # type: ignore[misc]
+            eventually(lambda base=base: holds(base), within_s=within_s)  # type: ignore[misc]
 
     def route(
         self,

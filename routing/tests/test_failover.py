@@ -57,7 +57,7 @@ def test_who_hangs_is_left_in_time(base: str, stage: Stage, stream: bool) -> Non
     answer = stage.ask(base, model, stream=stream)
     assert answer.status_code == 200 and "awake" in answer.text
     assert stage.trace(answer).attempts_json[0]["code"] == "timeout"
-    eventually(lambda: stage.fake.left[f"{model}-0"] == 1)
+    eventually(lambda: stage.fake.left[f"{model}-0"] == 1, within_s=10)
 
 
 def test_who_falls_silent_in_a_stream_is_left_in_time(base: str, stage: Stage) -> None:
@@ -319,7 +319,7 @@ def _leave(stage: Stage, base: str, model: str, *, stream: bool, read: bool) -> 
     while read and b"words" not in received:
         received += client.recv(10_000)
     client.close()
-    eventually(lambda: stage.fake.left[f"{model}-0"] == 1)
+    eventually(lambda: stage.fake.left[f"{model}-0"] == 1, within_s=10)
     return stage.trace_by(request_id=request_id)
 
 

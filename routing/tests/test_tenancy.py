@@ -91,7 +91,7 @@ def test_a_policy_edit_is_used_within_a_second(stage: Stage) -> None:
     policy = stage.tenant.policies.get(slug=model)
     save_draft(policy=policy, text=NO_CACHE.replace("max_tokens: 64", "max_tokens: 32"), base=1)
     activate(policy=policy, number=2, expected=1)
-    stage.in_both(lambda at: stage.ask(at, model).headers["x-relay-policy"] == f"{model}@2")
+    stage.in_both(lambda at: stage.ask(at, model).headers["x-relay-policy"] == f"{model}@2", within_s=10)
     assert stage.received(model)[-1]["max_tokens"] == 32
 
 
