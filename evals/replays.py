@@ -18,7 +18,7 @@ from evals.gating import DEFAULT
 from evals.models import GateRule
 from routing.contexts import documents_of
 from routing.core.replay import Contexts, NotRecorded, Outcome, Recorded, Replayer, Version, decide, is_as_recorded
-from routing.documents import read_policy
+from routing.documents import saved_policy
 from routing.models import Policy, PolicyVersion
 from routing.planning import minutes_of_day
 from tenants.models import Tenant
@@ -63,7 +63,7 @@ class Told:
 def version_of(version: PolicyVersion) -> Version:
     """Raises PolicyInvalid."""
     policy = version.policy
-    return Version(policy.slug, version.number, read_policy(version.text), own=policy.tenant_id is not None)
+    return Version(policy.slug, version.number, saved_policy(version.text), own=policy.tenant_id is not None)
 
 
 def owners_of(policy: Policy) -> list[Tenant]:

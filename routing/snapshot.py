@@ -18,7 +18,7 @@ from routing.core.policy import PolicyInvalid, Settings
 from routing.core.split import problem_with
 from routing.credentials import Opened, Stored, credential_for, stored_credentials
 from routing.default_policy import default_settings
-from routing.documents import read_policy
+from routing.documents import saved_policy
 from routing.models import Canary, Deployment, Policy, PolicyVersion, Route, Shadow
 from routing.providers.base import Target
 from routing.shadows.arm import ShadowArm, shadow_arm_of
@@ -271,7 +271,7 @@ def _read(versions: Iterable[PolicyVersion], default: Settings | None) -> Iterat
 
 def _active(version: PolicyVersion, default: Settings | None) -> ActivePolicy:
     """Raises PolicyInvalid."""
-    policy, document = version.policy, read_policy(version.text)
+    policy, document = version.policy, saved_policy(version.text)
     document = with_default(document, default) if default else document
     return ActivePolicy(policy.slug, version.number, document, own=policy.tenant_id is not None)
 

@@ -29,9 +29,8 @@ class Turns:
         """Whether a turn would come in time. Who may wait for ever is turned away by a full queue only."""
         if patience_s == float("inf"):
             return not self.full
-        wait_s = self.waiting * self.usual_s
-        comes = not wait_s if self._flooded else wait_s <= patience_s
-        comes = comes and not self.full and now >= self._rests_until
+        in_time = self.waiting * self.usual_s <= (0.0 if self._flooded else patience_s)
+        comes = in_time and not self.full and now >= self._rests_until
         self._turned_away |= not comes
         return comes
 
