@@ -153,7 +153,13 @@ class Ledger:
         return [int(used) for used, _ in found]
 
     async def leave(self) -> None:
-        await self._trips.run([LEAVE.command([PROCESSES, COUNTERS], self.process)])
+        """This process ends: what it holds is released. A rebuild under way is waited for, as its thread cannot be
+        stopped: nothing of this process writes to Redis afterwards. Raises RedisAway."""
+        try:
+            replied((await self._trips.run([LEAVE.command([PROCESSES, COUNTERS], self.process)]))[0])
+        finally:
+            if self._rebuilding is not None:
+                await self._rebuilding
 
     async def _rebuilt(self, deadline: float) -> None:
         """Wait for a rebuild, one for all requests of this process. Raises NotCounted."""

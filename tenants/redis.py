@@ -58,6 +58,9 @@ class Trips:
             return False
 
     async def close(self) -> None:
+        """A trip that is under way ends first, so that none is sent again behind our back."""
+        if self._worker is not None:
+            await self._worker
         await self._connection.disconnect()
         await self.client.aclose()
 

@@ -1,7 +1,7 @@
 """A Relay for one scenario: the seeded catalogue as values, mock providers behind it, a clock that is set by hand.
 
-Nothing of it is configuration or lasts: it runs on an empty logical database of Redis, which is emptied afterwards, so
-no quota, trace or cache of anybody is touched.
+Nothing of it is configuration or lasts: it runs on an empty logical database of Redis, which is emptied afterwards, and
+with an empty spool, so no quota, trace or cache of anybody is touched.
 """
 
 import secrets
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -47,8 +48,8 @@ class NoRoom(Exception):
 class StagedRuntime(Runtime):
     """``time`` is the virtual clock, in epoch seconds; it begins now, since Redis forgets counters of the past."""
 
-    def __init__(self, scenario: Scenario, redis_url: str) -> None:
-        super().__init__(redis_url, InMemoryChannelLayer())
+    def __init__(self, scenario: Scenario, redis_url: str, spool: Path) -> None:
+        super().__init__(redis_url, InMemoryChannelLayer(), spool)
         self.environment = scenario.environment
         self.time = time.time()
         self._staged = _snapshot(scenario.policy)
@@ -72,14 +73,15 @@ async def staged(scenario: Scenario) -> AsyncIterator[StagedRuntime]:
                 raise NoRoom(f"Redis database {urlsplit(url).path[1:]} is not empty; the demo needs it for itself.")
         except redis.ResponseError as error:
             raise NoRoom(f"Redis offers no database {urlsplit(url).path[1:]} for the demo ({error}).") from error
-        runtime = StagedRuntime(scenario, url)
-        try:
-            await runtime.start()
-            await runtime.loaded.wait()
-            yield runtime
-        finally:
-            await runtime.stop()
-            await client.flushdb()
+        with TemporaryDirectory(prefix="relay-demo-") as spool:
+            runtime = StagedRuntime(scenario, url, Path(spool))
+            try:
+                await runtime.start()
+                await runtime.loaded.wait()
+                yield runtime
+            finally:
+                await runtime.stop()
+                await client.flushdb()
 
 
 def spare_database(url: str) -> str:

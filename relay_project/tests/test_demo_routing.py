@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,8 @@ def test_development_stays_local(played: dict[str, Any]) -> None:
 
 def test_one_scenario_for_a_reader(committed: None, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("demo_routing", "cost")
+    with redis.Redis.from_url(spare_database(os.environ["REDIS_URL"])) as spare:
+        assert spare.dbsize() == 0
     said = capsys.readouterr().out
     assert "✓ 100 requests, 80,000 tokens" in said
     assert "$0.00 for 80,000 tokens" in said and "gpt-4o" in said
@@ -62,3 +65,11 @@ def test_a_database_that_is_in_use_is_left_alone(committed: None) -> None:
             assert spare.get("somebody's") == b"1"
         finally:
             spare.delete("somebody's")
+
+
+def test_traces_that_wait_on_the_disk_are_left_to_a_web_process(committed: None, tmp_path: Path, settings: Any) -> None:
+    settings.RELAY_SPOOL_DIR = str(tmp_path)
+    waiting = tmp_path / "1-1.spool"
+    waiting.write_bytes(b"{}\n")
+    call_command("demo_routing", "speed", json=True)
+    assert waiting.read_bytes() == b"{}\n"

@@ -272,6 +272,19 @@ async def test_who_ends_gives_back_what_it_holds(server: Server) -> None:
         assert await server.used(limit) == (0, 1)
 
 
+async def test_who_ends_waits_for_its_rebuild_so_that_nothing_is_written_afterwards(server: Server) -> None:
+    finished = asyncio.Event()
+
+    async def rebuild() -> None:
+        await asyncio.sleep(0.3)
+        finished.set()
+
+    async with process(server, rebuild) as ledger:
+        assert await ledger.watch([]) is None, "there is nothing to rebuild"
+        await ledger.leave()
+        assert finished.is_set()
+
+
 async def test_a_trace_that_can_be_written_nowhere_leaves_nothing_held(server: Server) -> None:
     limit = limit_of(limit=2)
     async with process(server) as ledger:

@@ -54,6 +54,18 @@ async def test_who_comes_while_a_trip_is_under_way_takes_the_next() -> None:
         assert [len(commands) for commands in trips.carried] == [1, 5]
 
 
+async def test_closing_waits_for_the_trip_that_is_under_way_and_sends_nothing_again() -> None:
+    key = unique("count")
+    async with server() as trips:
+        await trips.ping()
+        under_way = asyncio.create_task(trips.run([("INCR", key), ("BLPOP", unique("nothing"), 0.3)]))
+        trips.left.clear()
+        await trips.left.wait()
+        await trips.close()
+        assert await under_way == [1, None]
+        assert await trips.run([("GET", key)]) == [b"1"]
+
+
 async def test_a_refused_command_concerns_nobody_else() -> None:
     key = unique("text")
     async with server() as trips:
