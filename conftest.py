@@ -140,7 +140,9 @@ class _Server:
     def __init__(self, application: Any) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(application, host="127.0.0.1", port=port, log_config=None, access_log=False)
+        config = uvicorn.Config(
+            application, host="127.0.0.1", port=port, log_config=None, access_log=False, timeout_keep_alive=75
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

@@ -83,7 +83,7 @@ def relay_tasks(environment: Mapping[str, str]) -> list[Task]:
 def relay_programs(environment: Mapping[str, str], metrics: Path) -> list[Program]:
     web = (
         *("-m", "uvicorn", "relay_project.asgi:application", "--host", HOST, "--port", environment["PORT"]),
-        *("--no-access-log", "--timeout-graceful-shutdown", "3"),
+        *("--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "3"),
     )
     worker = (
         *("-W", "ignore::Warning:celery.platforms"),  # its advice against root is no news here
