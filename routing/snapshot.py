@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from routing.canary_arm import CanaryArm, arm_of
-from routing.candidates import Candidates, Steps, candidates_of, limits_of, limits_of_all, own_candidates, owners_of
+from routing.candidates import Candidates, Steps, candidates_of, limits_of, own_candidates, owners_of
 from routing.core.canary import LIVE
 from routing.core.defaulting import with_default
 from routing.core.lineup import Lineup, digest_of, document_of, document_of_default
@@ -26,6 +26,7 @@ from scheduling.core.lanes import LaneConfig
 from scheduling.models import Lane
 from tenants.auth import Caller, Callers, load_callers, may
 from tenants.core.limits import Limit
+from tenants.models import Quota
 
 log = logging.getLogger("relay.snapshot")
 Arm = TypeVar("Arm", CanaryArm, ShadowArm)
@@ -161,6 +162,7 @@ def load() -> Snapshot:
     tried = [arm.policy for arm in arms if arm.policy is not None]
     documents = [policy.document for policy in (*policies.values(), *proven.values(), *tried)]
     hours = [rule.when.hours for document in documents for rule in document.rules if rule.when.hours]
+    limits = {row.slug: found for row in deployments.values() if (found := limits_of(row))}
     return Snapshot(
         callers=load_callers(),
         routes={(entry.tenant_id, entry.name): entry for entry in routes},
@@ -174,8 +176,8 @@ def load() -> Snapshot:
         },
         lanes={lane.slug: lane.config() for lane in Lane.objects.all()},
         zones=tuple(sorted({"UTC"} | {item.timezone for item in hours})),
-        limited=any(limits_of_all()),
-        limits={row.slug: limits for row in deployments.values() if (limits := limits_of(row))},
+        limited=bool(limits) or Quota.objects.exists(),
+        limits=limits,
         default=digest_of(said) if said else "",
         contexts=contexts | ({digest_of(said): said} if said else {}),
     )

@@ -35,25 +35,30 @@ class Stage:
         self.shells, self.fake, self.tenant = shells, fake, tenant
         self.http = httpx.Client(timeout=30)
         self._keys: dict[str, str] = {}
+        self._key_rows: list[int] = []
         self._names: list[str] = []
+        self._slugs: list[str] = []
         self._provider = Provider.objects.create(
             slug=unique("fake"), name="Fake", base_url=fake.url, allow_private=True
         )
 
     def close(self) -> None:
-        """Routes are taken away again: every server reads them all anew at each change."""
+        """All is taken away again: every server reads all rows anew at each change."""
         self.http.close()
         with transaction.atomic():
             routes = Route.objects.filter(Q(name__in=self._names) | Q(policy__slug__in=self._names))
             Route.objects.filter(alias_of__in=routes).delete()
             routes.delete()
             Policy.objects.filter(slug__in=self._names).delete()
+            Deployment.objects.filter(slug__in=self._slugs).delete()
+            ApiKey.objects.filter(pk__in=self._key_rows).delete()
 
     def key(self, tenant: Tenant | None = None) -> str:
         """The tenant's usual key."""
         tenant = tenant or self.tenant
         if tenant.slug not in self._keys:
-            self._keys[tenant.slug] = create_api_key(tenant=tenant, name=unique("stage"))[1]
+            row, self._keys[tenant.slug] = create_api_key(tenant=tenant, name=unique("stage"))
+            self._key_rows.append(row.pk)
         return self._keys[tenant.slug]
 
     def new_key(self, quota: dict[str, Any] | None = None, **values: Any) -> tuple[ApiKey, str]:
@@ -62,6 +67,7 @@ class Stage:
             row, key = create_api_key(tenant=self.tenant, name=unique("key"), **values)
             if quota:
                 Quota.objects.create(tenant=self.tenant, api_key=row, **quota)
+        self._key_rows.append(row.pk)
         self.in_both(lambda base: self.models(base, key).status_code == 200)
         return row, key
 
@@ -95,6 +101,7 @@ class Stage:
     def _deployments(self, name: str, scripts: Sequence[Script], values: dict[str, Any]) -> Iterator[Deployment]:
         for position, script in enumerate(scripts):
             slug = f"{name}-{position}"
+            self._slugs.append(slug)
             self.fake.scripts[slug] = script
             yield Deployment.objects.create(slug=slug, model=slug, **PRICES | values)
 
