@@ -109,6 +109,7 @@ def without_auto(stage: Stage) -> Iterator[None]:
     stage.in_both(lambda at: '"auto"' not in stage.models(at, stage.key()).text)
     yield
     auto.update(enabled=True)
+    stage.in_both(lambda at: '"auto"' in stage.models(at, stage.key()).text)  # else the next sees it off too soon
 
 
 @pytest.mark.usefixtures("without_auto")
