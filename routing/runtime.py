@@ -63,9 +63,9 @@ TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 1}
 
 
 class Runtime:
-    def __init__(self, redis_url: str = "", layer: ChannelLayer | None = None, spool: Path | None = None) -> None:
-        """``layer`` must be its own: a channel layer serves one event loop. ``spool``: its folder; what dead processes
-        left there is sent to ``redis_url``."""
+    def __init__(self, redis_url: str = "", layer: ChannelLayer | None = None, spool_dir: Path | None = None) -> None:
+        """``layer`` must be its own: a channel layer serves one event loop. What dead processes left in ``spool_dir``
+        is sent to ``redis_url``."""
         redis_url = redis_url or settings.REDIS_URL
         self.snapshot = snapshots.Snapshot()
         self.loaded = asyncio.Event()
@@ -76,11 +76,11 @@ class Runtime:
         self.health = EvidenceBoard()
         self.traffic, self.retries, self.hedges = Traffic(), RETRIES, HEDGES
         self.redis = Trips(redis_url)
+        spool = Spool(spool_dir or Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
         self.recent = Recent()
         rebuild = partial(sync_to_async(_rebuild_counters, thread_sensitive=False), redis_url)
         self.ledger = Ledger(self.redis, rebuild, self.recent.commands)
-        spooled = Spool(spool or Path(settings.RELAY_SPOOL_DIR), settings.RELAY_SPOOL_MAX_MB * 1024 * 1024)
-        self.recorder = Recorder(self.redis, self.ledger, spooled)
+        self.recorder = Recorder(self.redis, self.ledger, spool)
         self._pool = semantic_pool(settings.DATABASE_URL)
         self.semantic_wait_s = settings.RELAY_SEMANTIC_WAIT_MS / 1000
         self.semantic = SemanticCache(self._pool)

@@ -90,7 +90,8 @@ class OwnStack:
     def start_web(self, number: int) -> None:
         port = self.web_ports[number]
         web = ("-m", "uvicorn", "relay_project.asgi:application", "--port", str(port), "--log-level", "error")
-        self._start(self._python(f"web{number}", *web), lambda: self._answers(port, "/v1/readyz"))
+        idle = ("--timeout-keep-alive", "75")
+        self._start(self._python(f"web{number}", *web, *idle), lambda: self._answers(port, "/v1/readyz"))
 
     def start_celery(self) -> None:
         """With its beat, as `make dev` runs it."""
