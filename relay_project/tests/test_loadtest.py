@@ -15,6 +15,7 @@ from conftest import Shells, eventually, unique
 from evals.core.load import Answer, report_of
 from evals.load.models import LoadRun
 from relay_project.embedded.ports import free_port
+from relay_project.management.commands.loadtest import keys_of
 from tenants.models import ApiKey
 
 TOLD = {
@@ -86,6 +87,11 @@ def test_what_cannot_be_is_refused_by_name(stands_in: Any, options: dict[str, An
     given = {"url": "http://127.0.0.1:1", "locust": stands_in("")} | options
     with pytest.raises(CommandError, match=said):
         run(**given)
+
+
+def test_two_may_begin_in_the_same_second(committed: None) -> None:
+    with keys_of(1) as some, keys_of(1) as others:
+        assert len({*some, *others}) == len(some) + len(others)
 
 
 def test_a_model_that_is_not_offered_is_said_at_once(shells: Shells, stands_in: Any) -> None:

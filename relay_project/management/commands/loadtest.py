@@ -134,7 +134,7 @@ def keys_of(tenants: int) -> Iterator[list[str]]:
             found = Tenant.objects.filter(slug=slug).first()
             tenant = found or create_tenant(slug=slug, name=f"Load test {number}")
             for one in range(KEYS_PER_TENANT):
-                name = f"loadtest {now:%Y-%m-%d %H:%M:%S} {one + 1}"
+                name = f"loadtest {now:%Y-%m-%d %H:%M:%S.%f} {one + 1}"
                 row, key = create_api_key(
                     tenant=tenant, name=name, scopes=["chat", "models"], expires_at=now + KEY_LIFE
                 )
